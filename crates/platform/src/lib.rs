@@ -1,0 +1,13 @@
+//! The contract of a platform: what a message is, and how an attempt to send one can end. No I/O.
+//!
+//! - [`text`]: text with entities, as it is stored and sent;
+//! - [`message`]: the content of a message and its delivery options;
+//! - [`outcome`]: the end of one attempt, and what follows from it.
+
+pub mod message;
+pub mod outcome;
+pub mod text;
+
+pub use message::{Button, Content, LinkPreview, Priority, TextMessage};
+pub use outcome::{Hold, Outcome, Refusal, Verdict};
+pub use text::{Entity, EntityKind, Text};

@@ -1,0 +1,1 @@
+//! The binary: configuration, API, use cases, worker, secrets, telemetry.

@@ -1,0 +1,1 @@
+//! The shared SQL: pool, migrations, users, messages, events, logs.

@@ -1,0 +1,1 @@
+//! A strict stand-in for Telegram: Bot API and MTProto. Never part of the release binary.

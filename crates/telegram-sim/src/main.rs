@@ -1,0 +1,3 @@
+//! The `telegram-sim` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Everything Telegram: its tables, bots, accounts, channels, text.
