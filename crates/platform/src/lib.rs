@@ -1,13 +1,16 @@
 //! The contract of a platform: what a message is, and how an attempt to send one can end. No I/O.
 //!
+//! - [`sender`]: what can send;
 //! - [`text`]: text with entities, as it is stored and sent;
 //! - [`message`]: the content of a message and its delivery options;
 //! - [`outcome`]: the end of one attempt, and what follows from it.
 
 pub mod message;
 pub mod outcome;
+pub mod sender;
 pub mod text;
 
 pub use message::{Button, Content, LinkPreview, Priority, TextMessage};
 pub use outcome::{Hold, Outcome, Refusal, Verdict};
+pub use sender::{BoxFuture, Delivery, Sender};
 pub use text::{Entity, EntityKind, Text};

@@ -44,7 +44,8 @@ pub enum Verdict {
     Retry,
     /// The message can never be sent: fail it for good.
     Fail,
-    /// The sender itself is dead (token revoked, session ended): fail the message and mark the sender.
+    /// The sender itself is dead (token revoked, session ended): mark it; the message stays queued until the sender is
+    /// repaired, or its owner cancels it.
     SenderDead,
     /// The chat lives on under another id: move it and everything queued for it, and try again at once.
     Migrated {

@@ -1,1 +1,4 @@
-//! The binary: configuration, API, use cases, worker, secrets, telemetry.
+//! The service: configuration, API, use cases, worker, secrets, telemetry.
+
+pub mod queue;
+pub mod worker;

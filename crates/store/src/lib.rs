@@ -1,1 +1,24 @@
-//! The shared SQL: pool, migrations, users, messages, events, logs.
+//! The shared SQL. Every module is named after the table it serves; the platforms' own tables are theirs.
+//!
+//! - [`db`]: the pool and the migrations;
+//! - [`group`]: grouped commits;
+//! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom;
+//! - [`events`], [`logs`], [`audit`]: what happened;
+//! - [`users`], [`idempotency`], [`senders`]: what requests need.
+
+pub mod audit;
+pub mod db;
+pub mod delivery;
+pub mod events;
+pub mod group;
+pub mod idempotency;
+pub mod leases;
+pub mod logs;
+pub mod messages;
+pub mod page;
+pub mod senders;
+pub mod users;
+
+pub use db::{connect, migrate};
+pub use page::{Page, PageRequest};
+pub use sqlx::PgPool;

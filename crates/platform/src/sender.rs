@@ -1,0 +1,32 @@
+//! What can send: an account, a bot, a page. One per row that a person connected.
+
+use std::{future::Future, pin::Pin};
+
+use crate::{Content, Outcome, Refusal};
+
+/// A boxed future, so that senders of all platforms stand behind one pointer.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One message on its way.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Numeric destination.
+    pub chat_id: i64,
+    /// What to send.
+    pub content: Content,
+    /// Created with the message; every retry carries the same one, and platforms that can deduplicate do so by it.
+    pub random_id: i64,
+}
+
+/// A connected sender.
+///
+/// # Contract
+/// `send` ends with [`Outcome::Refused`] only where it is certain that nothing was sent, never retries by itself, and ends within a
+/// bounded time. Dropping its future in the middle leaves the outcome unknown.
+pub trait Sender: Send + Sync {
+    /// The numeric id of a name (without `@`).
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>>;
+
+    /// Sends one message.
+    fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;
+}

@@ -1,0 +1,107 @@
+//! Hints through PostgreSQL's `LISTEN` and `NOTIFY`: the carrier of the embedded default.
+
+use std::{collections::HashSet, time::Duration};
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Hint;
+
+const CHANNEL: &str = "integrations_hints";
+/// Hints in one notification: PostgreSQL takes payloads of up to 8000 bytes, a hint has 33.
+const PER_NOTIFICATION: usize = 200;
+
+/// Sends hints; what queued up during one notification goes with the next, each hint once.
+#[derive(Clone)]
+pub struct DatabaseHints {
+    queue: mpsc::UnboundedSender<Hint>,
+}
+
+impl DatabaseHints {
+    /// Starts the task that notifies.
+    pub fn spawn(pool: PgPool) -> Self {
+        let (queue, mut hints) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while hints.recv_many(&mut batch, PER_NOTIFICATION).await > 0 {
+                let unique: HashSet<Hint> = batch.drain(..).collect();
+                let payload: String = unique.into_iter().map(encode).collect();
+                let sent = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&pool).await;
+                if let Err(error) = sent {
+                    tracing::debug!(%error, "hints were lost; the sweep finds the work");
+                }
+            }
+        });
+        Self { queue }
+    }
+
+    /// Queues a hint.
+    pub fn publish(&self, hint: Hint) {
+        // The task ends with the runtime only.
+        let _ = self.queue.send(hint);
+    }
+
+    /// Hands every hint that other processes give to `local`, until stopped. Listens again after a lost connection.
+    pub async fn listen(pool: PgPool, local: mpsc::UnboundedSender<Hint>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = listen_once(&pool, &local) => ended,
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "listening for hints again in a second");
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn listen_once(pool: &PgPool, local: &mpsc::UnboundedSender<Hint>) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        let notification = listener.recv().await?;
+        for hint in decode(notification.payload()) {
+            if local.send(hint).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn encode(hint: Hint) -> String {
+    match hint {
+        Hint::Work(id) => format!("w{}", id.simple()),
+        Hint::Changed(id) => format!("c{}", id.simple()),
+    }
+}
+
+/// Whatever is not a hint is passed over: anybody who may connect to the database can notify.
+fn decode(payload: &str) -> impl Iterator<Item = Hint> + '_ {
+    payload.as_bytes().chunks(33).filter_map(|chunk| {
+        let (kind, id) = chunk.split_first()?;
+        let id = Uuid::try_parse_ascii(id).ok()?;
+        match kind {
+            b'w' => Some(Hint::Work(id)),
+            b'c' => Some(Hint::Changed(id)),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_survive_the_wire_and_garbage_does_not() {
+        let hints = [Hint::Work(Uuid::now_v7()), Hint::Changed(Uuid::now_v7())];
+        let payload: String = hints.into_iter().map(encode).collect();
+        assert_eq!(decode(&payload).collect::<Vec<_>>(), hints);
+        for garbage in ["", "w", "x0190", "w0190c2f7zzzz7bd08d1cb3b2cc1d0d4b", "ёёёё"] {
+            assert_eq!(decode(garbage).count(), 0, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Hints: "sender S has work". The database is the truth; losing, doubling or purging every hint loses and doubles nothing,
+//! because the worker's sweep finds what a lost hint would have told.
+
+mod database;
+
+pub use database::DatabaseHints;
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// A hint on its way to the owner of a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hint {
+    /// The sender has messages that are due.
+    Work(Uuid),
+    /// The sender's credentials or state changed: open it anew.
+    Changed(Uuid),
+}
+
+impl Hint {
+    /// The sender it speaks of.
+    pub fn sender_id(self) -> Uuid {
+        match self {
+            Self::Work(id) | Self::Changed(id) => id,
+        }
+    }
+}
+
+/// Where hints go: to this process's own worker, or through the carrier to the others.
+#[derive(Clone)]
+pub struct Hints {
+    local: Option<mpsc::UnboundedSender<Hint>>,
+    carrier: DatabaseHints,
+}
+
+impl Hints {
+    /// `local` is the worker of this process, if it has one; it passes on what is not its own.
+    pub fn new(local: Option<mpsc::UnboundedSender<Hint>>, carrier: DatabaseHints) -> Self {
+        Self { local, carrier }
+    }
+
+    /// Gives a hint. Never waits and never fails: a lost hint is found by the sweep.
+    pub fn give(&self, hint: Hint) {
+        let undelivered = self.local.as_ref().is_none_or(|local| local.send(hint).is_err());
+        if undelivered {
+            self.carrier.publish(hint);
+        }
+    }
+
+    /// Passes a hint on to the other processes.
+    pub fn pass_on(&self, hint: Hint) {
+        self.carrier.publish(hint);
+    }
+}

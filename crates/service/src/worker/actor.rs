@@ -1,0 +1,332 @@
+//! The actor of one sender: delivers its messages in order, within its limits.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use platform::{Hold, Refusal, Verdict};
+use store::{delivery, leases::Lease};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+use super::{
+    Context, OpenError, Opened,
+    attempt::{self, Settled, Then},
+    backoff::backoff,
+    plan::{Next, Plan, WINDOW},
+};
+
+/// After trouble with the database, the actor looks again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the failures of a name count towards its next wait.
+const FORGET_NAME_AFTER: Duration = Duration::from_mins(5);
+
+/// How the router speaks to an actor. However often it is called before it listens, it looks once.
+#[derive(Default)]
+pub struct Mailbox {
+    changed: AtomicBool,
+    wake: Notify,
+}
+
+impl Mailbox {
+    /// There is work.
+    pub fn work(&self) {
+        self.wake.notify_one();
+    }
+
+    /// The sender's credentials or state changed.
+    pub fn changed(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+/// Why an actor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The process stops.
+    Stopped,
+    /// Another worker owns the sender now.
+    NotOwned,
+    /// The sender is gone, off or dead; its messages wait.
+    Inactive,
+    /// The actor or one of its attempts panicked. The next owner calls what was on the wire unknown.
+    Broken,
+}
+
+enum Done {
+    Attempt(Settled),
+    Resolved(String, Vec<Uuid>, Result<i64, Refusal>),
+}
+
+struct Actor {
+    context: Arc<Context>,
+    lease: Lease,
+    mailbox: Arc<Mailbox>,
+    opened: Opened,
+    plan: Plan,
+    running: JoinSet<Done>,
+    on_their_way: HashSet<Uuid>,
+    /// Names whose resolution runs.
+    asking: HashSet<String>,
+    /// Names that could not be resolved now, until when, and how often that happened.
+    names_held: HashMap<String, (Instant, u32)>,
+    refill_at: Option<Instant>,
+}
+
+/// Runs an actor until it ends.
+pub async fn run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
+    let opened = match open(&context, lease.sender_id).await {
+        Ok(opened) => opened,
+        Err(end) => return end,
+    };
+    let plan = Plan::new(opened.limits);
+    let actor = Actor {
+        context,
+        lease,
+        mailbox,
+        opened,
+        plan,
+        running: JoinSet::new(),
+        on_their_way: HashSet::new(),
+        asking: HashSet::new(),
+        names_held: HashMap::new(),
+        refill_at: Some(Instant::now()),
+    };
+    actor.run().await
+}
+
+async fn open(context: &Context, sender_id: Uuid) -> Result<Opened, End> {
+    let mut tries = 0;
+    loop {
+        match context.senders.open(sender_id).await {
+            Ok(opened) => return Ok(opened),
+            Err(OpenError::Gone | OpenError::Inactive) => return Err(End::Inactive),
+            Err(OpenError::Later(reason)) => {
+                tries += 1;
+                tracing::warn!(%sender_id, reason, "a sender cannot be opened now");
+                tokio::select! {
+                    () = context.stop.cancelled() => return Err(End::Stopped),
+                    () = tokio::time::sleep(backoff(tries)) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Actor {
+    async fn run(mut self) -> End {
+        let context = self.context.clone();
+        let mailbox = self.mailbox.clone();
+        let end = loop {
+            if self.refill_at.is_some_and(|at| at <= Instant::now()) {
+                self.refill().await;
+            }
+            let next = self.dispatch();
+            let timer = [next, self.refill_at].into_iter().flatten().min();
+            let ended = tokio::select! {
+                () = context.stop.cancelled() => Some(End::Stopped),
+                () = mailbox.wake.notified() => self.woken().await,
+                Some(done) = self.running.join_next() => match done {
+                    Ok(done) => self.settle(done).await,
+                    Err(error) => {
+                        tracing::error!(%error, sender_id = %self.lease.sender_id, "an attempt broke");
+                        Some(End::Broken)
+                    }
+                },
+                () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => None,
+            };
+            if let Some(end) = ended {
+                break end;
+            }
+        };
+        // What is on the wire gets its outcome before the sender is given back.
+        while self.running.join_next().await.is_some() {}
+        end
+    }
+
+    async fn woken(&mut self) -> Option<End> {
+        if self.mailbox.changed.swap(false, Ordering::AcqRel) {
+            match open(&self.context, self.lease.sender_id).await {
+                Ok(opened) => {
+                    self.plan.set_limits(opened.limits);
+                    self.opened = opened;
+                }
+                Err(end) => return Some(end),
+            }
+        }
+        self.refill_at = Some(Instant::now());
+        None
+    }
+
+    /// Reads the plan anew: the database is the truth.
+    async fn refill(&mut self) {
+        let now = Instant::now();
+        self.refill_at = None;
+        self.plan.forget_idle_chats(now);
+        self.names_held.retain(|_, (until, _)| *until + FORGET_NAME_AFTER > now);
+        self.plan.clear();
+        let mut skip_chats = self.plan.held_chats(now);
+        let limit = i64::try_from(WINDOW).unwrap_or(64);
+        loop {
+            let skip: Vec<Uuid> = self.on_their_way.iter().copied().chain(self.plan.ids()).collect();
+            let read = delivery::due(&self.context.pool, self.lease.sender_id, &skip, &skip_chats, limit).await;
+            let rows = match read {
+                Ok(rows) => rows,
+                Err(error) => {
+                    tracing::warn!(%error, "due messages could not be read");
+                    self.refill_at = Some(now + LOOK_AGAIN);
+                    return;
+                }
+            };
+            let all_read = rows.len() < WINDOW;
+            let full = self.plan.add(rows, now);
+            if all_read || self.plan.len() >= WINDOW {
+                self.plan.left_behind |= !all_read;
+                break;
+            }
+            // One chat filled what was read: look past it.
+            skip_chats.extend(full);
+        }
+        self.resolve_names();
+    }
+
+    /// Starts everything that may go now; returns when to look again.
+    fn dispatch(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.context.ownership.holds() {
+            return Some(now + LOOK_AGAIN);
+        }
+        let next = loop {
+            match self.plan.next(now, &self.asking) {
+                Next::Send(row) => {
+                    self.on_their_way.insert(row.id);
+                    let (context, lease, opened) = (self.context.clone(), self.lease, self.opened.clone());
+                    self.running
+                        .spawn(async move { Done::Attempt(attempt::run(&context, lease, &opened, &row).await) });
+                }
+                Next::At(at) => break Some(at),
+                Next::Idle => break None,
+            }
+        };
+        if self.plan.left_behind && self.plan.len() <= WINDOW / 2 && self.refill_at.is_none() {
+            self.refill_at = Some(now);
+        }
+        if self.refill_at.is_none() {
+            self.refill_at = self.plan.next_release(now);
+        }
+        next
+    }
+
+    async fn settle(&mut self, done: Done) -> Option<End> {
+        let settled = match done {
+            Done::Attempt(settled) => settled,
+            Done::Resolved(name, messages, answer) => {
+                self.resolved(name, &messages, answer).await;
+                return None;
+            }
+        };
+        let now = Instant::now();
+        self.on_their_way.remove(&settled.message_id);
+        self.plan.free_chat(settled.chat_id);
+        if settled.then != Then::GoOn {
+            self.plan.left_behind = true;
+        }
+        match settled.then {
+            Then::GoOn => {}
+            Then::Hold { wait, imposed } => {
+                match imposed {
+                    Some(Hold::Sender) => self.plan.held_until = Some(now + wait),
+                    Some(Hold::Chat) => self.plan.wait_imposed(settled.chat_id, now, now + wait),
+                    None => self.plan.hold_chat(settled.chat_id, now + wait),
+                }
+                self.look_at(now + wait);
+            }
+            Then::Moved { .. } => self.look_at(now),
+            Then::Later => self.look_at(now + LOOK_AGAIN),
+            Then::NotOwned => return Some(End::NotOwned),
+            Then::SenderDead { code, description } => return self.sender_dead(code, &description).await,
+        }
+        None
+    }
+
+    fn look_at(&mut self, at: Instant) {
+        self.refill_at = Some(self.refill_at.map_or(at, |other| other.min(at)));
+    }
+
+    /// The platform refuses the sender. Unless its credentials were replaced meanwhile, it is marked and its messages wait.
+    async fn sender_dead(&mut self, code: &str, description: &str) -> Option<End> {
+        let senders = self.context.senders.clone();
+        match senders.mark_dead(self.lease.sender_id, &self.opened.version, code, description).await {
+            Ok(true) => Some(End::Inactive),
+            Ok(false) => {
+                self.mailbox.changed();
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a dead sender could not be marked");
+                self.plan.held_until = Some(Instant::now() + LOOK_AGAIN);
+                None
+            }
+        }
+    }
+
+    fn resolve_names(&mut self) {
+        let now = Instant::now();
+        for (name, messages) in self.plan.unresolved() {
+            let held = self.names_held.get(&name).is_some_and(|(until, _)| *until > now);
+            if held || !self.asking.insert(name.clone()) {
+                continue;
+            }
+            let sender = self.opened.sender.clone();
+            self.running.spawn(async move {
+                let answer = sender.resolve(&name).await;
+                Done::Resolved(name, messages, answer)
+            });
+        }
+    }
+
+    async fn resolved(&mut self, name: String, messages: &[Uuid], answer: Result<i64, Refusal>) {
+        self.asking.remove(&name);
+        let now = Instant::now();
+        let (pool, sender_id) = (&self.context.pool, self.lease.sender_id);
+        let written = match answer {
+            Ok(chat_id) => delivery::set_chat_id(pool, sender_id, &name, chat_id).await,
+            Err(refusal) => match refusal.verdict {
+                Verdict::Fail | Verdict::Migrated { .. } => {
+                    delivery::fail_queued(pool, messages, refusal.code, &refusal.description).await
+                }
+                Verdict::SenderDead => {
+                    if let Some(End::Inactive) = self.sender_dead(refusal.code, &refusal.description).await {
+                        self.mailbox.changed();
+                    }
+                    return;
+                }
+                Verdict::Wait { after, .. } => return self.hold_name(name, now, after),
+                Verdict::Retry => {
+                    let tries = self.names_held.get(&name).map_or(1, |(_, tries)| tries + 1);
+                    return self.hold_name(name, now, backoff(tries));
+                }
+            },
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, "the answer for a name could not be written");
+        }
+        self.look_at(now);
+    }
+
+    fn hold_name(&mut self, name: String, now: Instant, wait: Duration) {
+        let tries = self.names_held.get(&name).map_or(1, |(_, tries)| tries + 1);
+        self.names_held.insert(name, (now + wait, tries));
+        self.look_at(now + wait);
+    }
+}

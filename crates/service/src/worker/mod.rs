@@ -1,0 +1,123 @@
+//! The worker: owns senders and delivers their messages.
+//!
+//! - [`router`]: takes hints, sweeps for lost ones, acquires senders, runs one actor for each;
+//! - [`actor`]: delivers one sender's messages in order, within its limits;
+//! - [`plan`]: what an actor knows of its due messages and of its chats;
+//! - [`attempt`]: one attempt, from `queued → sending` to its outcome;
+//! - [`ownership`]: the worker's own row, and when to stop because it could not be renewed;
+//! - [`pace`], [`backoff`]: how often, and when again.
+
+mod actor;
+mod attempt;
+mod backoff;
+mod ownership;
+mod pace;
+mod plan;
+mod router;
+
+use std::{sync::Arc, time::Duration};
+
+use platform::{BoxFuture, Sender};
+use sqlx::PgPool;
+use store::{
+    delivery::{Finish, Start},
+    group::Group,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::queue::Hints;
+
+pub use ownership::Ownership;
+pub use pace::Limits;
+pub use router::run;
+
+/// How many attempts go into one commit at most.
+const GROUP: usize = 500;
+
+/// Opens senders and marks dead ones: what the worker needs to know of the platforms.
+pub trait Senders: Send + Sync + 'static {
+    /// Opens a sender with its present credentials.
+    fn open(&self, sender_id: Uuid) -> BoxFuture<'_, Result<Opened, OpenError>>;
+
+    /// Marks a sender that the platform refuses, with event and log, unless its credentials changed since `version`.
+    /// Returns whether it was marked.
+    fn mark_dead<'a>(
+        &'a self,
+        sender_id: Uuid,
+        version: &'a str,
+        code: &'a str,
+        description: &'a str,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
+}
+
+/// A sender that can send.
+#[derive(Clone)]
+pub struct Opened {
+    /// The sender.
+    pub sender: Arc<dyn Sender>,
+    /// Its limits.
+    pub limits: Limits,
+    /// Names the credentials it was opened with; changes when they are replaced.
+    pub version: String,
+}
+
+/// Why a sender could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its row is gone.
+    #[error("the sender does not exist any more")]
+    Gone,
+    /// It is switched off or dead.
+    #[error("the sender is not active")]
+    Inactive,
+    /// The database, or the keys that seal the credentials, cannot be reached now.
+    #[error("the sender cannot be opened now: {0}")]
+    Later(String),
+}
+
+/// What all parts of a worker share.
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// Starts attempts.
+    pub start: Group<Start>,
+    /// Finishes attempts.
+    pub finish: Group<Finish>,
+    /// Opens senders.
+    pub senders: Arc<dyn Senders>,
+    /// Whether this worker may act.
+    pub ownership: Arc<Ownership>,
+    /// For hints that belong to other workers.
+    pub hints: Hints,
+    /// A message that could not be delivered for so long is failed.
+    pub give_up_after: Duration,
+    /// Actors, which a shutdown waits for.
+    pub tasks: TaskTracker,
+    /// Tells everything to stop taking work.
+    pub stop: CancellationToken,
+}
+
+impl Context {
+    /// Puts the parts together and starts the tasks that commit.
+    pub fn new(
+        pool: PgPool,
+        senders: Arc<dyn Senders>,
+        hints: Hints,
+        give_up_after: Duration,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let ownership = Arc::new(Ownership::new());
+        Arc::new(Self {
+            start: Group::spawn(Start { pool: pool.clone(), worker_id: ownership.worker_id }, GROUP),
+            finish: Group::spawn(Finish { pool: pool.clone() }, GROUP),
+            pool,
+            senders,
+            ownership,
+            hints,
+            give_up_after,
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! The pool and the migrations.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The oldest server that the service supports: `server_version_num`.
+pub const OLDEST_SERVER: i32 = 150_000;
+
+/// Reads a connection address, such as `postgres://user:password@host/database`.
+///
+/// # Errors
+/// When the address cannot be parsed; the message does not repeat it, since it may hold a password.
+pub fn parse_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    PgConnectOptions::from_str(url)
+}
+
+/// Opens a pool. Times are kept in UTC; a transaction that its client leaves open is ended after 10 s, so that a stopped process
+/// neither holds locks nor holds up the event stream.
+pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options.application_name("integrations").options([
+        ("timezone", "UTC"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("statement_timeout", "30s"),
+        ("jit", "off"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        // The check costs a round trip on each use; a broken connection is met by the caller's own error path anyway.
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+}
+
+/// Brings the schema up to date. Does nothing when it is; several at once wait for each other on an advisory lock.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATIONS.run(pool).await?;
+    ensure_partitions(pool).await.map_err(MigrateError::Execute)
+}
+
+/// Makes the partitions of the growing tables for the time ahead, where they are missing.
+pub async fn ensure_partitions(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT ensure_all_partitions()").execute(pool).await.map(drop)
+}
+
+/// The server's version as `server_version_num`, such as 150020. Also the cheapest proof that the database answers.
+pub async fn server_version(pool: &PgPool) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(pool).await
+}

@@ -1,0 +1,105 @@
+//! `workers` and `sender_leases`: who speaks for a sender.
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// How long a worker's row stays valid after a renewal, in seconds by the database's clock.
+pub const VALID_SECONDS: f64 = 6.0;
+
+/// A sender that a worker has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Lease {
+    /// The sender.
+    pub sender_id: Uuid,
+    /// Grows with each move; guards the start of every attempt.
+    pub epoch: i64,
+}
+
+/// Enters a worker, or renews its row.
+pub async fn renew(pool: &PgPool, worker_id: Uuid, host: &str, version: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO workers (id, host, pid, version, valid_until)
+         VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
+         ON CONFLICT (id) DO UPDATE SET valid_until = EXCLUDED.valid_until",
+    )
+    .bind(worker_id)
+    .bind(host)
+    .bind(i32::try_from(std::process::id()).unwrap_or(0))
+    .bind(version)
+    .bind(VALID_SECONDS)
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Takes those of the senders that no living worker owns. What their former owner left in `sending` becomes `unknown`: nobody
+/// can tell whether it went out.
+pub async fn acquire(pool: &PgPool, worker_id: Uuid, senders: &[Uuid]) -> Result<Vec<Lease>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let taken: Vec<Lease> = sqlx::query_as(
+        "INSERT INTO sender_leases AS l (sender_id, worker_id, epoch)
+         SELECT id, $1, 1 FROM unnest($2::uuid[]) AS t(id) ORDER BY id
+         ON CONFLICT (sender_id) DO UPDATE SET worker_id = $1, epoch = l.epoch + 1, acquired_at = now()
+         WHERE l.worker_id IS NULL
+            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = l.worker_id AND w.valid_until >= now())
+         RETURNING sender_id, epoch",
+    )
+    .bind(worker_id)
+    .bind(senders)
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<Uuid> = taken.iter().map(|l| l.sender_id).collect();
+    abandon_attempts(&mut tx, &ids).await?;
+    tx.commit().await?;
+    Ok(taken)
+}
+
+/// Marks what the former owner had on the wire.
+async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Result<(), sqlx::Error> {
+    let lost: Vec<(Uuid, i32)> = sqlx::query_as(
+        "WITH lost AS (
+             UPDATE messages SET status = 'unknown', error_code = 'interrupted', finished_at = now(),
+                 error_message = 'The process stopped while the message was on its way.'
+             WHERE sender_id = ANY($1) AND status = 'sending'
+             RETURNING id, user_id, sender_id, chat_id, attempt_id
+         ), attempts AS (
+             UPDATE message_attempts a SET outcome = 'unknown', code = 'interrupted', finished_at = now()
+             FROM lost WHERE a.id = lost.attempt_id AND a.outcome IS NULL
+         )
+         SELECT id, user_id FROM lost",
+    )
+    .bind(senders)
+    .fetch_all(&mut *db)
+    .await?;
+    for (id, user_id) in lost {
+        let data = serde_json::json!({ "status": "unknown", "code": "interrupted" });
+        crate::events::insert(&mut *db, user_id, "message.unknown", id, &data).await?;
+    }
+    Ok(())
+}
+
+/// Gives everything back at the end of a worker.
+pub async fn release_all(pool: &PgPool, worker_id: Uuid) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("UPDATE sender_leases SET worker_id = NULL WHERE worker_id = $1")
+        .bind(worker_id)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM workers WHERE id = $1").bind(worker_id).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+/// Gives one sender back.
+pub async fn release(pool: &PgPool, worker_id: Uuid, sender_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE sender_leases SET worker_id = NULL WHERE worker_id = $1 AND sender_id = $2")
+        .bind(worker_id)
+        .bind(sender_id)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// Forgets all workers. Only for the embedded database, whose data folder is locked by this process: no other can be alive.
+pub async fn forget_all(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM workers").execute(pool).await.map(drop)
+}

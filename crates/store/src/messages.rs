@@ -1,0 +1,320 @@
+//! `messages`: accepting them, showing them, and what their owner may do with them.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::{Page, PageRequest, group::Commit};
+
+/// A message to accept.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// UUIDv7, made by the caller.
+    pub id: Uuid,
+    /// Who calls.
+    pub caller: i32,
+    /// The caller may send through everybody's senders.
+    pub caller_is_admin: bool,
+    /// The route that was called: `bot`, `account` or `channel`.
+    pub route: &'static str,
+    /// The sender's row.
+    pub sender_id: Uuid,
+    /// Numeric destination, unless a name is given.
+    pub chat_id: Option<i64>,
+    /// Destination by name, without `@`, lower case.
+    pub chat_name: Option<String>,
+    /// Kind of content.
+    pub kind: &'static str,
+    /// The content as JSON text.
+    pub content: String,
+    /// 0 high, 1 mid, 2 low.
+    pub priority: i16,
+    /// Not before this time.
+    pub scheduled_at: Option<DateTime<Utc>>,
+    /// Id that the platform deduplicates on.
+    pub random_id: i64,
+    /// `Idempotency-Key` and the hash of the body.
+    pub key: Option<(String, Vec<u8>)>,
+    /// The answer to store with the key, as JSON text.
+    pub response: String,
+    /// Id of the request that brought it.
+    pub request_id: Option<String>,
+    /// W3C trace context that it continues.
+    pub traceparent: Option<String>,
+}
+
+/// What became of a message offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is stored and will be sent.
+    Stored,
+    /// Nothing was stored: the sender does not exist, is not the caller's, is not active, or the key is taken.
+    Refused,
+}
+
+/// Accepts messages, many in one commit.
+pub struct Accept {
+    /// The database.
+    pub pool: PgPool,
+}
+
+const ACCEPT: &str = "
+WITH input AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[], $8::text[],
+                         $9::text[], $10::smallint[], $11::timestamptz[], $12::bigint[], $13::text[], $14::bytea[],
+                         $15::text[], $16::text[], $17::text[], $18::uuid[])
+        WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, kind, content, priority,
+                             scheduled_at, random_id, key, body_hash, response, request_id, traceparent, event_id, place)
+), valid AS (
+    SELECT i.*, s.user_id AS owner, COALESCE(i.chat_id, p.chat_id) AS known_chat_id
+    FROM input i
+    JOIN senders s ON s.id = i.sender_id AND s.is_active AND (i.is_admin OR s.user_id = i.caller)
+                  AND s.kind = i.route
+    LEFT JOIN telegram_peers p ON p.sender_id = i.sender_id AND p.name = i.chat_name
+), keyed AS (
+    INSERT INTO idempotency_keys AS k
+        (user_id, key, body_hash, resource_id, response_status, response, locked_until, expires_at)
+    SELECT caller, key, body_hash, id, 202, response::jsonb, now(), now() + interval '24 hours'
+    FROM valid WHERE key IS NOT NULL ORDER BY caller, key
+    ON CONFLICT (user_id, key) DO UPDATE SET body_hash = EXCLUDED.body_hash, resource_id = EXCLUDED.resource_id,
+        response_status = EXCLUDED.response_status, response = EXCLUDED.response, expires_at = EXCLUDED.expires_at
+    WHERE k.expires_at < now()
+    RETURNING resource_id
+), accepted AS (
+    INSERT INTO messages (id, user_id, route, sender_id, chat_id, chat_name, kind, content, status, priority,
+                          scheduled_at, random_id, request_id, traceparent, queued_at)
+    SELECT id, owner, route, sender_id, known_chat_id, chat_name, kind, content::jsonb,
+           CASE WHEN scheduled_at IS NULL THEN 'queued' ELSE 'scheduled' END, priority,
+           scheduled_at, random_id, request_id, traceparent, CASE WHEN scheduled_at IS NULL THEN now() END
+    FROM valid
+    WHERE key IS NULL OR id IN (SELECT resource_id FROM keyed)
+    ORDER BY place
+    RETURNING id, user_id, sender_id, status, chat_id
+), told AS (
+    INSERT INTO events (id, user_id, type, resource_id, data)
+    SELECT i.event_id, a.user_id, 'message.' || a.status, a.id,
+           jsonb_build_object('status', a.status, 'sender_id', a.sender_id, 'chat_id', a.chat_id)
+    FROM accepted a JOIN input i USING (id)
+)
+SELECT id FROM accepted";
+
+impl Commit for Accept {
+    type Item = NewMessage;
+    type Output = Accepted;
+
+    async fn commit(&self, items: &[NewMessage]) -> Result<Vec<Accepted>, sqlx::Error> {
+        // A statement can claim a key once only: a second message with the same key in this group is refused here, and its
+        // caller then finds the first one's answer.
+        let mut keys = std::collections::HashSet::new();
+        let batch: Vec<&NewMessage> =
+            items.iter().filter(|m| m.key.as_ref().is_none_or(|(key, _)| keys.insert((m.caller, key)))).collect();
+        let of = |f: fn(&NewMessage) -> Option<String>| batch.iter().map(|m| f(m)).collect::<Vec<_>>();
+        let stored: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
+            .bind(batch.iter().map(|m| m.id).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.caller).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.caller_is_admin).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.route).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.sender_id).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.chat_id).collect::<Vec<_>>())
+            .bind(of(|m| m.chat_name.clone()))
+            .bind(batch.iter().map(|m| m.kind).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.priority).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.scheduled_at).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.random_id).collect::<Vec<_>>())
+            .bind(of(|m| m.key.as_ref().map(|(key, _)| key.clone())))
+            .bind(batch.iter().map(|m| m.key.as_ref().map(|(_, hash)| hash.clone())).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.response.as_str()).collect::<Vec<_>>())
+            .bind(of(|m| m.request_id.clone()))
+            .bind(of(|m| m.traceparent.clone()))
+            .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .fetch_all(&self.pool)
+            .await?;
+        let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
+        Ok(items.iter().map(|m| if stored.contains(&m.id) { Accepted::Stored } else { Accepted::Refused }).collect())
+    }
+}
+
+/// A message as it is shown.
+#[derive(Debug, Clone, FromRow)]
+#[expect(missing_docs, reason = "the columns are described in the migration")]
+pub struct MessageRow {
+    pub id: Uuid,
+    pub user_id: i32,
+    pub route: String,
+    pub sender_id: Uuid,
+    pub channel_id: Option<Uuid>,
+    pub chat_id: Option<i64>,
+    pub chat_name: Option<String>,
+    pub kind: String,
+    pub content: Value,
+    pub status: String,
+    pub priority: i16,
+    pub scheduled_at: Option<DateTime<Utc>>,
+    pub not_before: Option<DateTime<Utc>>,
+    pub platform_message_id: Option<i64>,
+    pub attempts: i32,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub request_id: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority, \
+     scheduled_at, not_before, platform_message_id, attempts, error_code, error_message, request_id, created_at, \
+     finished_at";
+
+/// One attempt as it is shown.
+#[derive(Debug, Clone, FromRow)]
+#[expect(missing_docs, reason = "the columns are described in the migration")]
+pub struct AttemptRow {
+    pub id: Uuid,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub outcome: Option<String>,
+    pub code: Option<String>,
+    pub description: Option<String>,
+    pub retry_after_ms: Option<i64>,
+}
+
+/// Which messages a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// Of this user; `None` is everybody's.
+    pub user_id: Option<i32>,
+    /// In one of these states; empty is any.
+    pub statuses: Vec<String>,
+    /// Through this sender.
+    pub sender_id: Option<Uuid>,
+    /// To this chat.
+    pub chat_id: Option<i64>,
+    /// Accepted not before this time.
+    pub from: Option<DateTime<Utc>>,
+    /// Accepted before this time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// One message; of one user, or whoever owns it.
+pub async fn find(pool: &PgPool, id: Uuid, user_id: Option<i32>) -> Result<Option<MessageRow>, sqlx::Error> {
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+    sql.push(COLUMNS).push(" FROM messages WHERE id = ").push_bind(id);
+    if let Some(user_id) = user_id {
+        sql.push(" AND user_id = ").push_bind(user_id);
+    }
+    sql.build_query_as().fetch_optional(pool).await
+}
+
+/// The attempts of a message, in their order.
+pub async fn attempts(pool: &PgPool, message_id: Uuid) -> Result<Vec<AttemptRow>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, started_at, finished_at, outcome, code, description, retry_after_ms
+         FROM message_attempts WHERE message_id = $1 ORDER BY id",
+    )
+    .bind(message_id)
+    .fetch_all(pool)
+    .await
+}
+
+/// One page of messages.
+pub async fn list(pool: &PgPool, filter: &MessageFilter, page: PageRequest) -> Result<Page<MessageRow>, sqlx::Error> {
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+    sql.push(COLUMNS).push(" FROM messages WHERE TRUE");
+    if let Some(user_id) = filter.user_id {
+        sql.push(" AND user_id = ").push_bind(user_id);
+    }
+    if !filter.statuses.is_empty() {
+        sql.push(" AND status = ANY(").push_bind(&filter.statuses).push(")");
+    }
+    if let Some(sender_id) = filter.sender_id {
+        sql.push(" AND sender_id = ").push_bind(sender_id);
+    }
+    if let Some(chat_id) = filter.chat_id {
+        sql.push(" AND chat_id = ").push_bind(chat_id);
+    }
+    if let Some(from) = filter.from {
+        sql.push(" AND created_at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        sql.push(" AND created_at < ").push_bind(to);
+    }
+    if let Some(before) = page.before {
+        sql.push(" AND id < ").push_bind(before);
+    }
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(page.fetch_limit());
+    let rows = sql.build_query_as::<MessageRow>().fetch_all(pool).await?;
+    Ok(page.page(rows, |row| row.id))
+}
+
+/// What an owner does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `scheduled` or `queued` → `cancelled`.
+    Cancel,
+    /// `failed`, `unknown` or `cancelled` → `queued`, at the tail, with a new `random_id`: it is a new sending.
+    Resend,
+    /// `unknown` → `failed` with the code `dismissed`.
+    Dismiss,
+}
+
+/// Changes a message if its state allows it, with its event. Returns the message as it is now, or `None` when its state did not
+/// allow the change.
+pub async fn change(
+    db: &mut sqlx::PgConnection,
+    id: Uuid,
+    change: Change,
+    random_id: i64,
+) -> Result<Option<MessageRow>, sqlx::Error> {
+    let set = match change {
+        Change::Cancel => {
+            "status = 'cancelled', finished_at = now(), not_before = NULL WHERE status IN ('scheduled', 'queued')"
+        }
+        Change::Resend => {
+            "status = 'queued', seq = nextval('message_seq'), queued_at = now(), finished_at = NULL, not_before = NULL,
+             scheduled_at = NULL, error_code = NULL, error_message = NULL, random_id = $2, imposed_wait_ms = 0
+             WHERE status IN ('failed', 'unknown', 'cancelled')"
+        }
+        Change::Dismiss => {
+            "status = 'failed', error_code = 'dismissed', error_message = 'Dismissed by its owner.', finished_at = now()
+             WHERE status = 'unknown'"
+        }
+    };
+    let sql = format!("UPDATE messages SET {set} AND id = $1 AND $2::bigint IS NOT NULL RETURNING {COLUMNS}");
+    let row: Option<MessageRow> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).bind(random_id).fetch_optional(&mut *db).await?;
+    if let Some(row) = &row {
+        let data = serde_json::json!({
+            "status": row.status, "sender_id": row.sender_id, "chat_id": row.chat_id, "code": row.error_code,
+        });
+        crate::events::insert(db, row.user_id, &format!("message.{}", row.status), row.id, &data).await?;
+    }
+    Ok(row)
+}
+
+/// Cancels everything of a sender that waits; returns how many.
+pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str) -> Result<u64, sqlx::Error> {
+    let done: Vec<(Uuid, i32, Option<i64>)> = sqlx::query_as(
+        "UPDATE messages SET status = 'cancelled', finished_at = now(), error_code = $2, not_before = NULL
+         WHERE sender_id = $1 AND status IN ('scheduled', 'queued') RETURNING id, user_id, chat_id",
+    )
+    .bind(sender_id)
+    .bind(code)
+    .fetch_all(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO events (id, user_id, type, resource_id, data)
+         SELECT e, u, 'message.cancelled', m,
+                jsonb_build_object('status', 'cancelled', 'sender_id', $4::uuid, 'chat_id', c, 'code', $5::text)
+         FROM unnest($1::uuid[], $2::int[], $3::uuid[], $6::bigint[]) AS t(e, u, m, c)",
+    )
+    .bind(done.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(done.iter().map(|d| d.1).collect::<Vec<_>>())
+    .bind(done.iter().map(|d| d.0).collect::<Vec<_>>())
+    .bind(sender_id)
+    .bind(code)
+    .bind(done.iter().map(|d| d.2).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(done.len() as u64)
+}
