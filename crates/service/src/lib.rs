@@ -1,4 +1,4 @@
-//! The service: configuration, API, use cases, worker, secrets, telemetry.
+//! The binary: configuration, API, use cases, worker, secrets, telemetry.
 
 pub mod queue;
 pub mod worker;
