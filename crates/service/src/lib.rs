@@ -2,4 +2,6 @@
 
 pub mod queue;
 pub mod worker;
+pub mod data_dir;
 pub mod settings;
+pub mod telemetry;
