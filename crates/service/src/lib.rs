@@ -3,5 +3,6 @@
 pub mod queue;
 pub mod worker;
 pub mod data_dir;
+pub mod postgres;
 pub mod settings;
 pub mod telemetry;
