@@ -1,1 +1,3 @@
 //! Everything Telegram: its tables, bots, accounts, channels, text.
+
+pub mod text;
