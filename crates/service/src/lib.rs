@@ -6,3 +6,6 @@ pub mod data_dir;
 pub mod postgres;
 pub mod settings;
 pub mod telemetry;
+pub mod error;
+
+pub use error::{Code, Error, Result};
