@@ -7,5 +7,6 @@ pub mod postgres;
 pub mod settings;
 pub mod telemetry;
 pub mod error;
+pub mod http;
 
 pub use error::{Code, Error, Result};
