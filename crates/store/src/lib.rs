@@ -15,10 +15,18 @@ pub mod idempotency;
 pub mod leases;
 pub mod logs;
 pub mod messages;
-pub mod page;
 pub mod senders;
 pub mod users;
 
 pub use db::{connect, migrate};
-pub use page::{Page, PageRequest};
 pub use sqlx::PgPool;
+use uuid::Uuid;
+
+/// A part of a list, newest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    /// How many rows at most.
+    pub rows: i64,
+    /// Only rows with a smaller id.
+    pub before: Option<Uuid>,
+}

@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{Page, PageRequest};
+use crate::Slice;
 
 /// One entry.
 #[derive(Debug, Clone, FromRow, Serialize, ToSchema)]
@@ -83,7 +83,7 @@ pub async fn insert(db: impl PgExecutor<'_>, log: &NewLog<'_>) -> Result<(), sql
 }
 
 /// One page of entries.
-pub async fn list(pool: &PgPool, filter: &LogFilter, page: PageRequest) -> Result<Page<LogRow>, sqlx::Error> {
+pub async fn list(pool: &PgPool, filter: &LogFilter, slice: Slice) -> Result<Vec<LogRow>, sqlx::Error> {
     let mut sql = QueryBuilder::<Postgres>::new(
         "SELECT id, user_id, integration_type, action, status, details, error_message, created_at
          FROM integration_logs WHERE TRUE",
@@ -109,10 +109,9 @@ pub async fn list(pool: &PgPool, filter: &LogFilter, page: PageRequest) -> Resul
     if let Some(to) = filter.to {
         sql.push(" AND created_at < ").push_bind(to);
     }
-    if let Some(before) = page.before {
+    if let Some(before) = slice.before {
         sql.push(" AND id < ").push_bind(before);
     }
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(page.fetch_limit());
-    let rows = sql.build_query_as::<LogRow>().fetch_all(pool).await?;
-    Ok(page.page(rows, |row| row.id))
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(slice.rows);
+    sql.build_query_as().fetch_all(pool).await
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::{Page, PageRequest, group::Commit};
+use crate::{Slice, group::Commit};
 
 /// A message to accept.
 #[derive(Debug, Clone)]
@@ -218,7 +218,7 @@ pub async fn attempts(pool: &PgPool, message_id: Uuid) -> Result<Vec<AttemptRow>
 }
 
 /// One page of messages.
-pub async fn list(pool: &PgPool, filter: &MessageFilter, page: PageRequest) -> Result<Page<MessageRow>, sqlx::Error> {
+pub async fn list(pool: &PgPool, filter: &MessageFilter, slice: Slice) -> Result<Vec<MessageRow>, sqlx::Error> {
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
     sql.push(COLUMNS).push(" FROM messages WHERE TRUE");
     if let Some(user_id) = filter.user_id {
@@ -239,12 +239,11 @@ pub async fn list(pool: &PgPool, filter: &MessageFilter, page: PageRequest) -> R
     if let Some(to) = filter.to {
         sql.push(" AND created_at < ").push_bind(to);
     }
-    if let Some(before) = page.before {
+    if let Some(before) = slice.before {
         sql.push(" AND id < ").push_bind(before);
     }
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(page.fetch_limit());
-    let rows = sql.build_query_as::<MessageRow>().fetch_all(pool).await?;
-    Ok(page.page(rows, |row| row.id))
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(slice.rows);
+    sql.build_query_as().fetch_all(pool).await
 }
 
 /// What an owner does with a message.

@@ -1,0 +1,5 @@
+//! Bots: their table.
+
+pub mod table;
+
+pub use table::{BotFilter, BotRow, BotStatus};
