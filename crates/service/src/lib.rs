@@ -10,3 +10,4 @@ pub mod telemetry;
 pub mod worker;
 
 pub use error::{Code, Error, Result};
+pub mod settings;
