@@ -11,3 +11,4 @@ pub mod worker;
 
 pub use error::{Code, Error, Result};
 pub mod settings;
+pub mod telemetry;
