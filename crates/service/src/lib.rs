@@ -10,5 +10,6 @@ pub mod telemetry;
 pub mod worker;
 
 pub use error::{Code, Error, Result};
+pub mod postgres;
 pub mod settings;
 pub mod telemetry;
