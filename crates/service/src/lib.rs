@@ -1,5 +1,6 @@
 //! The binary: configuration, API, use cases, worker, secrets, telemetry.
 
+pub mod commands;
 pub mod data_dir;
 pub mod error;
 pub mod http;
@@ -10,6 +11,8 @@ pub mod telemetry;
 pub mod worker;
 
 pub use error::{Code, Error, Result};
+pub mod database;
 pub mod postgres;
 pub mod settings;
+pub mod shutdown;
 pub mod telemetry;
