@@ -1,1 +1,3 @@
 //! The binary: configuration, API, use cases, worker, secrets, telemetry.
+
+pub mod settings;

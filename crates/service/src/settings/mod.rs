@@ -1,0 +1,111 @@
+//! Typed settings in sections, from the compiled-in [defaults](DEFAULTS), a file and the environment.
+//!
+//! - `default.toml`: every key with its default and an explanation; also the schema;
+//! - `layers`: lays file and environment over the defaults;
+//! - `reader`: reads checked values and collects what is wrong;
+//! - one file per section.
+
+mod auth;
+mod database;
+mod error;
+mod http;
+mod layers;
+mod limits;
+mod log;
+mod reader;
+mod retention;
+mod telegram;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+pub use auth::AuthSettings;
+pub use database::DatabaseSettings;
+pub use error::{Origin, Problem, SettingsError};
+pub use http::HttpSettings;
+pub use limits::LimitsSettings;
+pub use log::{LogFormat, LogSettings};
+pub use retention::RetentionSettings;
+pub use telegram::{TelegramApplication, TelegramSettings, TestServer};
+
+use layers::Layers;
+use reader::Reader;
+
+/// The commented default file, for people who want one to start from.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// The settings file that is read when none is named and it exists.
+const USUAL_FILE: &str = "integrations.toml";
+
+/// All settings. Secrets show as `[REDACTED]` when printed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The HTTP server.
+    pub http: HttpSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// Limits per user.
+    pub limits: LimitsSettings,
+    /// Telegram.
+    pub telegram: TelegramSettings,
+    /// How tokens are checked.
+    pub auth: AuthSettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// How long what is final is kept.
+    pub retention: RetentionSettings,
+}
+
+impl Settings {
+    /// Reads the defaults, then `config_path` (or `integrations.toml` in the current folder, if it exists), then `env`.
+    /// The error holds every problem.
+    pub fn load(
+        config_path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let env: HashMap<String, String> = env.collect();
+        let mut layers = Layers::new();
+        let usual = Some(Path::new(USUAL_FILE)).filter(|path| path.exists());
+        if let Some(path) = config_path.or(usual) {
+            layers.add_file(path)?;
+        }
+        layers.add_environment(env.clone().into_iter());
+
+        let settings = Self {
+            data_dir: data_dir(Reader::new(&mut layers, ""), &env),
+            http: HttpSettings::read(Reader::new(&mut layers, "http")),
+            database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
+            limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
+            telegram: TelegramSettings::read(&mut layers),
+            auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
+            log: LogSettings::read(Reader::new(&mut layers, "log")),
+            retention: RetentionSettings::read(Reader::new(&mut layers, "retention")),
+        };
+        debug_assert!(layers.unread.is_empty(), "no section reads {:?}", layers.unread);
+        if layers.problems.is_empty() { Ok(settings) } else { Err(layers.problems.into()) }
+    }
+}
+
+/// The variables of this process. What is no UTF-8 is replaced by U+FFFD, which no setting accepts unseen.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// The configured data folder, or the usual one of whoever runs the service.
+fn data_dir(mut from: Reader<'_>, env: &HashMap<String, String>) -> PathBuf {
+    if let Some(given) = from.optional("data_dir", "a folder", |_| true) {
+        return given.into();
+    }
+    // PostgreSQL runs as another user then, who cannot enter root's home.
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/integrations".into();
+    }
+    let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| "data".into(), |base| base.join("integrations"))
+}

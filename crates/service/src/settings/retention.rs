@@ -1,0 +1,29 @@
+//! Section `retention`: how long what is final is kept.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// How long what is final is kept.
+#[derive(Debug, Clone)]
+pub struct RetentionSettings {
+    /// Messages.
+    pub messages: Duration,
+    /// Events.
+    pub events: Duration,
+    /// The integration log.
+    pub logs: Duration,
+}
+
+impl RetentionSettings {
+    pub(super) fn read(mut from: Reader<'_>) -> Self {
+        Self {
+            messages: HOUR * 24 * from.integer("messages_days", 1..=36_500),
+            // A client may ask for the events of the last 24 hours.
+            events: HOUR * from.integer("events_hours", 24..=8760),
+            logs: HOUR * 24 * from.integer("logs_days", 1..=36_500),
+        }
+    }
+}
