@@ -1,3 +1,5 @@
 //! The binary: configuration, API, use cases, worker, secrets, telemetry.
 
+pub mod data_dir;
 pub mod settings;
+pub mod telemetry;
