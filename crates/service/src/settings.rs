@@ -34,7 +34,7 @@ use layers::Layers;
 use reader::Reader;
 
 /// The commented default file, for people who want one to start from.
-pub const DEFAULTS: &str = include_str!("default.toml");
+pub const DEFAULTS: &str = include_str!("settings/default.toml");
 
 /// The settings file that is read when none is named and it exists.
 const USUAL_FILE: &str = "integrations.toml";
