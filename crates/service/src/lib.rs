@@ -1,1 +1,5 @@
 //! The binary: configuration, API, use cases, worker, secrets, telemetry.
+
+pub mod error;
+
+pub use error::{Code, Error, Result};

@@ -1,0 +1,139 @@
+//! The table of public error codes. A code that was published keeps its name and status for ever.
+
+use http::StatusCode;
+
+macro_rules! codes {
+    ($($variant:ident = $name:literal, $status:literal, $title:literal, $explanation:literal;)*) => {
+        /// A public error code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $explanation] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &[Code] = &[$(Code::$variant,)*];
+
+            /// The stable name, as it appears in `code`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// The HTTP status as a number.
+            pub const fn status_number(self) -> u16 {
+                match self { $(Code::$variant => $status,)* }
+            }
+
+            /// The title, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* }
+            }
+
+            /// One or two sentences: what it means, and what to do.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Code::$variant => $explanation,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Unauthorized = "unauthorized", 401, "Authentication required",
+        "The request has no bearer token, or one that cannot be accepted. Send `Authorization: Bearer <token>` with a valid token.";
+    TokenExpired = "token_expired", 401, "Token expired",
+        "The bearer token was valid once, but its time is over. Get a new one and repeat the request.";
+    Forbidden = "forbidden", 403, "Not allowed",
+        "The token lacks the scope that this route needs. The detail names the scope.";
+    UserUnknown = "user_unknown", 403, "User unknown",
+        "The user of the token does not exist, or was deleted together with everything it owned.";
+    NotFound = "not_found", 404, "Not found",
+        "Nothing exists under this address, or it belongs to another user.";
+    MethodNotAllowed = "method_not_allowed", 405, "Method not allowed",
+        "The address exists, but not with this method. The header `Allow` lists the ones it has.";
+    InvalidBody = "invalid_body", 400, "Invalid body",
+        "The body is not valid JSON or does not have the expected shape. `errors` says what to change, by JSON pointer.";
+    InvalidParameter = "invalid_parameter", 400, "Invalid parameter",
+        "A query parameter, path parameter or header is not valid. `errors` names it and says what to change.";
+    MalformedRequest = "malformed_request", 400, "Malformed request",
+        "The request is not valid HTTP/1.1, for example because a header holds characters that are not allowed.";
+    RequestTimeout = "request_timeout", 408, "Request too slow",
+        "The body did not arrive in time. Send it again without pauses.";
+    PayloadTooLarge = "payload_too_large", 413, "Body too large",
+        "The body is larger than the limit that the detail names.";
+    UriTooLong = "uri_too_long", 414, "Address too long",
+        "The request line is longer than the server accepts.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type",
+        "The body must be uncompressed JSON in UTF-8, announced as `Content-Type: application/json`.";
+    HeadersTooLarge = "headers_too_large", 431, "Headers too large",
+        "The headers together are larger, or more, than the server accepts.";
+    Conflict = "conflict", 409, "Conflict",
+        "The request contradicts the present state. Read the object again and decide.";
+    BotAlreadyConnected = "bot_already_connected", 409, "Bot already connected",
+        "This bot is already connected to the service.";
+    WebhookInUse = "webhook_in_use", 409, "Webhook set elsewhere",
+        "The bot delivers its updates to another address. Pass `take_over: true` to replace it.";
+    IdempotencyInProgress = "idempotency_in_progress", 409, "First request still running",
+        "A request with the same `Idempotency-Key` is being processed. Repeat it a little later to get its answer.";
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "Idempotency key reused",
+        "The same `Idempotency-Key` was used with another body within 24 hours. Use a new key for a new request.";
+    MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
+        "Only a message that is scheduled or queued can be cancelled.";
+    MessageNotResendable = "message_not_resendable", 409, "Message cannot be resent",
+        "Only a message that is failed, unknown or cancelled can be resent.";
+    MessageNotDismissable = "message_not_dismissable", 409, "Message cannot be dismissed",
+        "Only a message whose outcome is unknown can be dismissed.";
+    TelegramTokenInvalid = "telegram_token_invalid", 422, "Bot token refused",
+        "Telegram does not accept this bot token. Copy it again from @BotFather.";
+    BotMismatch = "bot_mismatch", 422, "Token of another bot",
+        "The new token belongs to another bot. A token can only be replaced by one of the same bot.";
+    ChatNotFound = "chat_not_found", 422, "Chat not found",
+        "Telegram knows no such chat, or the sender has never met it. A person must write to a bot first.";
+    ChatForbidden = "chat_forbidden", 422, "Chat closed to the sender",
+        "The sender was blocked, removed, or lacks the right to write in this chat.";
+    RateLimited = "rate_limited", 429, "Too many requests",
+        "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
+    Overloaded = "overloaded", 503, "Overloaded",
+        "The service has more requests in work than it can serve well. Nothing was done; try again after `Retry-After`.";
+    Timeout = "timeout", 503, "Took too long",
+        "The request could not be finished in time. It may have taken effect: repeat it with the same `Idempotency-Key`.";
+    DatabaseUnavailable = "database_unavailable", 503, "Database unavailable",
+        "The database does not answer. Repeat the request, with the same `Idempotency-Key` if it has one.";
+    IdentityUnavailable = "identity_unavailable", 503, "Identity provider unavailable",
+        "The keys that tokens are checked with could not be fetched. Try again a little later.";
+    TelegramUnavailable = "telegram_unavailable", 503, "Telegram unavailable",
+        "Telegram could not be reached or did not answer properly. Try again a little later.";
+    TelegramNotConfigured = "telegram_not_configured", 503, "Telegram not configured",
+        "Accounts need an application id from my.telegram.org, which the operator has not configured. Bots work without it.";
+    Internal = "internal", 500, "Internal error",
+        "The service failed to handle the request. Report the `request_id`; the cause is in the log.";
+}
+
+impl Code {
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The `type` of the problem: where the code is explained.
+    pub fn type_uri(self) -> String {
+        format!("/docs/errors#{}", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_snake_case_and_statuses_are_errors() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{}", code.name());
+            assert_eq!(code.status().as_u16(), code.status_number());
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{}", code.name());
+        }
+    }
+}
