@@ -1,6 +1,7 @@
 //! The reference of all error codes, generated from the table: `docs/ERRORS.md` and the page `/docs/errors`.
 
 use std::fmt::Write as _;
+use std::future::{Ready, ready};
 
 use axum::response::Html;
 
@@ -21,8 +22,8 @@ pub fn markdown() -> String {
 }
 
 /// The handler of `/docs/errors`: the target of the `type` of every problem.
-pub async fn page() -> Html<String> {
-    Html(html())
+pub fn page() -> Ready<Html<String>> {
+    ready(Html(html()))
 }
 
 fn html() -> String {
