@@ -1,5 +1,6 @@
 //! The binary: configuration, API, use cases, worker, secrets, telemetry.
 
+pub mod auth;
 pub mod error;
 pub mod http;
 
