@@ -16,3 +16,8 @@ pub mod postgres;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod auth;
+pub mod error;
+pub mod http;
+
+pub use error::{Code, Error, Result};
