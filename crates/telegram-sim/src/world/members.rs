@@ -1,0 +1,85 @@
+//! People and bots coming, going, blocking, and groups becoming supergroups.
+
+use super::{Chat, ChatId, ChatKind, Event, Member, MemberStatus, NewChat, State, UpdateKind, UserId};
+
+impl State {
+    /// Sets a user's standing in a chat, as done by `by`; a bot is told of its own. Returns false if there is no such
+    /// chat.
+    pub fn set_member(&mut self, chat: ChatId, user: UserId, member: Member, by: UserId) -> bool {
+        if !self.chats.contains_key(&chat) {
+            return false;
+        }
+        self.ensure_user(user);
+        let new = member.status;
+        let old = self.put_member(chat, user, member);
+        if old != new {
+            self.notify(user, UpdateKind::MyChatMember { chat, from: by, old, new });
+        }
+        self.emit(Event::Member { chat, user });
+        true
+    }
+
+    /// A user starts a bot (or unblocks it), so that the bot may write to the user. Both are created if need be,
+    /// except the bot's token.
+    pub fn start_bot(&mut self, user: UserId, bot: UserId) {
+        self.ensure_user(user);
+        if let Some(person) = self.users.get_mut(&user) {
+            person.started.insert(bot);
+        }
+        self.unblock(user, bot);
+    }
+
+    /// `user` blocks `other`, who cannot write to the user any more.
+    pub fn block(&mut self, user: UserId, other: UserId) {
+        self.ensure_user(user);
+        let newly = self.users.get_mut(&user).is_some_and(|person| person.blocked.insert(other));
+        if newly {
+            let (old, new) = (MemberStatus::Member, MemberStatus::Kicked);
+            self.notify(other, UpdateKind::MyChatMember { chat: user, from: user, old, new });
+            self.emit(Event::Changed);
+        }
+    }
+
+    /// Takes a block back.
+    pub fn unblock(&mut self, user: UserId, other: UserId) {
+        let newly = self.users.get_mut(&user).is_some_and(|person| person.blocked.remove(&other));
+        if newly {
+            let (old, new) = (MemberStatus::Kicked, MemberStatus::Member);
+            self.notify(other, UpdateKind::MyChatMember { chat: user, from: user, old, new });
+            self.emit(Event::Changed);
+        }
+    }
+
+    /// Turns a basic group into a supergroup with the same members and returns the new id; `None` if there is no such
+    /// basic group, or it was turned before.
+    pub fn migrate_group(&mut self, group: ChatId) -> Option<ChatId> {
+        let old = self.chats.get(&group)?;
+        if old.kind != ChatKind::Group || old.migrated_to.is_some() {
+            return None;
+        }
+        let (title, members, about) = (old.title.clone(), old.members.clone(), old.about.clone());
+        let new =
+            self.add_chat(NewChat { kind: ChatKind::Supergroup, id: None, title, username: None, members: Vec::new() });
+        if let Some(chat) = self.chats.get_mut(&new) {
+            *chat = Chat { members, about, migrated_from: Some(group), ..chat.clone() };
+        }
+        if let Some(chat) = self.chats.get_mut(&group) {
+            chat.migrated_to = Some(new);
+        }
+        self.emit(Event::Changed);
+        Some(new)
+    }
+
+    /// Queues an update, if the user is a bot.
+    pub(super) fn notify(&mut self, bot: UserId, kind: UpdateKind) {
+        if let Some(bot) = self.bots.get_mut(&bot) {
+            bot.updates.push(kind);
+        }
+    }
+
+    /// Stores a membership without telling anybody; returns the status before.
+    pub(super) fn put_member(&mut self, chat: ChatId, user: UserId, member: Member) -> MemberStatus {
+        let old = self.chats.get_mut(&chat).and_then(|chat| chat.members.insert(user, member));
+        old.map_or(MemberStatus::Left, |member| member.status)
+    }
+}

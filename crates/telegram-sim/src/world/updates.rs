@@ -1,0 +1,197 @@
+//! What waits for a bot: its queue of updates.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{ChatId, MemberStatus, Message, UserId};
+
+/// Older updates are dropped, as Telegram does after 24 hours (seconds).
+const LIFETIME: i64 = 24 * 3600;
+
+/// Updates of one bot that were not confirmed yet, oldest first.
+#[derive(Debug)]
+pub struct UpdateQueue {
+    waiting: VecDeque<Update>,
+    next_id: i32,
+    /// Names of the kinds to keep; empty means all.
+    allowed: Vec<String>,
+    arrived: watch::Sender<()>,
+}
+
+/// One update.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// Consecutive within the bot.
+    pub id: i32,
+    /// Unix seconds.
+    pub date: i64,
+    /// What happened.
+    pub kind: UpdateKind,
+}
+
+/// What happened, as far as bots are told.
+#[derive(Debug, Clone)]
+pub enum UpdateKind {
+    /// A new message in a private chat, group or supergroup.
+    Message(Arc<Message>),
+    /// An edited message there.
+    EditedMessage(Arc<Message>),
+    /// A new post in a channel.
+    ChannelPost(Arc<Message>),
+    /// An edited post in a channel.
+    EditedChannelPost(Arc<Message>),
+    /// Someone pressed an inline button with data.
+    CallbackQuery {
+        /// Id to answer with.
+        id: String,
+        /// Who pressed it.
+        from: UserId,
+        /// The message with the button.
+        message: Arc<Message>,
+        /// The button's data.
+        data: String,
+    },
+    /// The bot's own standing in a chat changed.
+    MyChatMember {
+        /// The chat as the bot sees it.
+        chat: ChatId,
+        /// Who changed it.
+        from: UserId,
+        /// Before.
+        old: MemberStatus,
+        /// After.
+        new: MemberStatus,
+    },
+}
+
+impl UpdateKind {
+    /// The Bot API's name of it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Message(_) => "message",
+            Self::EditedMessage(_) => "edited_message",
+            Self::ChannelPost(_) => "channel_post",
+            Self::EditedChannelPost(_) => "edited_channel_post",
+            Self::CallbackQuery { .. } => "callback_query",
+            Self::MyChatMember { .. } => "my_chat_member",
+        }
+    }
+}
+
+impl UpdateQueue {
+    /// An empty queue whose first update gets this id.
+    pub fn new(first_id: i32) -> Self {
+        Self { waiting: VecDeque::new(), next_id: first_id, allowed: Vec::new(), arrived: watch::Sender::new(()) }
+    }
+
+    /// Becomes changed when an update arrives. Subscribe before looking, and nothing is missed.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.arrived.subscribe()
+    }
+
+    /// Restricts what is queued from now on; empty means all kinds.
+    pub fn set_allowed(&mut self, kinds: Vec<String>) {
+        self.allowed = kinds;
+    }
+
+    /// The restriction; empty means all kinds.
+    pub fn allowed(&self) -> &[String] {
+        &self.allowed
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The oldest waiting updates, at most `limit`.
+    pub fn peek(&self, limit: usize) -> Vec<Update> {
+        self.waiting.iter().take(limit).cloned().collect()
+    }
+
+    /// Forgets all updates with an id below `offset`; a negative one keeps that many of the newest.
+    pub fn confirm(&mut self, offset: i64) {
+        if offset < 0 {
+            let keep = usize::try_from(-offset).unwrap_or(usize::MAX);
+            self.waiting.drain(..self.waiting.len().saturating_sub(keep));
+        } else {
+            while self.waiting.front().is_some_and(|update| i64::from(update.id) < offset) {
+                self.waiting.pop_front();
+            }
+        }
+    }
+
+    /// Forgets all updates.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub(super) fn push(&mut self, kind: UpdateKind) {
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|name| name == kind.name()) {
+            return;
+        }
+        let date = super::state::now();
+        while self.waiting.front().is_some_and(|update| update.date + LIFETIME < date) {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Update { id: self.next_id, date, kind });
+        self.next_id = self.next_id.wrapping_add(1).max(1);
+        self.arrived.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(chat: ChatId) -> UpdateKind {
+        UpdateKind::MyChatMember { chat, from: 1, old: MemberStatus::Left, new: MemberStatus::Member }
+    }
+
+    fn ids(queue: &UpdateQueue) -> Vec<i32> {
+        queue.peek(100).iter().map(|update| update.id).collect()
+    }
+
+    #[test]
+    fn confirms_by_offset() {
+        let mut queue = UpdateQueue::new(10);
+        for chat in 1..=4 {
+            queue.push(member(chat));
+        }
+        queue.confirm(0);
+        assert_eq!(ids(&queue), [10, 11, 12, 13]);
+        queue.confirm(11);
+        assert_eq!(ids(&queue), [11, 12, 13]);
+        queue.confirm(-1);
+        assert_eq!(ids(&queue), [13]);
+        queue.confirm(14);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn keeps_only_allowed_kinds() {
+        let mut queue = UpdateQueue::new(1);
+        queue.set_allowed(vec!["message".to_owned()]);
+        queue.push(member(1));
+        assert!(queue.is_empty());
+        queue.set_allowed(Vec::new());
+        queue.push(member(1));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn wakes_whoever_subscribed_before() {
+        let mut queue = UpdateQueue::new(1);
+        let waiting = queue.subscribe();
+        assert!(!waiting.has_changed().unwrap());
+        queue.push(member(1));
+        assert!(waiting.has_changed().unwrap());
+    }
+}
