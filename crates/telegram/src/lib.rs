@@ -1,4 +1,5 @@
 //! Everything Telegram: its tables, bots, accounts, channels, text.
 
 pub mod bots;
+pub mod bot_api;
 pub mod text;

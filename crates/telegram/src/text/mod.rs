@@ -39,15 +39,17 @@ pub const MAX_CAPTION: usize = 1024;
 pub const MAX_ENTITIES: usize = 100;
 
 /// How markup in a text is written; the names are those of the Bot API's
-/// [`parse_mode`](https://core.telegram.org/bots/api#formatting-options).
+/// [`parse_mode`](https://core.telegram.org/bots/api#formatting-options), also in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum ParseMode {
     /// HTML with Telegram's few tags.
-    #[serde(rename = "HTML")]
+    #[serde(rename = "HTML", alias = "html")]
     Html,
     /// Markdown with nesting; every special character must be escaped.
+    #[serde(alias = "markdownv2")]
     MarkdownV2,
     /// The older Markdown without nesting, kept for callers that still use it.
+    #[serde(alias = "markdown")]
     Markdown,
 }
 
