@@ -135,7 +135,7 @@ impl From<sqlx::Error> for Error {
 }
 
 /// True for a lost connection, a full pool and a server that starts, stops or has no connection left.
-fn database_is_away(error: &sqlx::Error) -> bool {
+pub(crate) fn database_is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed

@@ -105,3 +105,14 @@ pub async fn after(
     };
     sqlx::query_as(query).bind(cursor.xid.to_string()).bind(cursor.id).bind(limit).bind(user_id).fetch_all(pool).await
 }
+
+/// The place of the last event that can be read now.
+pub async fn latest(pool: &PgPool) -> Result<Option<Cursor>, sqlx::Error> {
+    let row: Option<(i64, Uuid)> = sqlx::query_as(
+        "SELECT xid::text::bigint, id FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+         ORDER BY events.xid DESC, id DESC LIMIT 1",
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(xid, id)| Cursor { xid, id }))
+}

@@ -70,8 +70,8 @@ codes! {
         "The request contradicts the present state. Read the object again and decide.";
     BotAlreadyConnected = "bot_already_connected", 409, "Bot already connected",
         "This bot is already connected to the service.";
-    WebhookInUse = "webhook_in_use", 409, "Webhook set elsewhere",
-        "The bot delivers its updates to another address. Pass `take_over: true` to replace it.";
+    SenderInactive = "sender_inactive", 409, "Sender not active",
+        "The sender is switched off, or the platform refuses its credentials. The detail says what to do first.";
     IdempotencyInProgress = "idempotency_in_progress", 409, "First request still running",
         "A request with the same `Idempotency-Key` is being processed. Repeat it a little later to get its answer.";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "Idempotency key reused",

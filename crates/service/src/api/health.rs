@@ -1,0 +1,62 @@
+//! Health and metrics.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header::CONTENT_TYPE};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::ApiState;
+use crate::{health::DependencyView, http::Json, metrics};
+
+/// The process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LiveView {
+    /// Always `ok`.
+    status: &'static str,
+    /// Version of the service.
+    version: &'static str,
+}
+
+/// Whether the service can work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReadyView {
+    /// `ok`, `degraded` (it works, but something is wrong) or `unavailable`.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// Each dependency.
+    dependencies: Vec<DependencyView>,
+}
+
+/// Tells that the process lives.
+#[utoipa::path(
+    get, path = "/health/live", tag = "operation", operation_id = "live", security(()),
+    responses((status = 200, description = "It lives.", body = LiveView))
+)]
+pub async fn live() -> Json<LiveView> {
+    Json(LiveView { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Tells whether the service can work, with the state of each dependency.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "operation", operation_id = "ready", security(()),
+    responses(
+        (status = 200, description = "Ready.", body = ReadyView),
+        (status = 503, description = "Not ready: it starts, stops, or the database does not answer.", body = ReadyView),
+    )
+)]
+pub async fn ready(State(state): State<ApiState>) -> Response {
+    let (ready, dependencies) = state.readiness.check(&state.app.pool).await;
+    let status = if ready { "ok" } else { "unavailable" };
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(ReadyView { status, dependencies })).into_response()
+}
+
+/// Metrics in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
+    responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
+)]
+pub async fn metrics() -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()).into_response()
+}

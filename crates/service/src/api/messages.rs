@@ -1,0 +1,268 @@
+//! `/api/integrations/messages`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use platform::Priority;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{
+    Slice,
+    messages::{AttemptRow, Change, MessageFilter, MessageRow},
+};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::openapi::Problem;
+use crate::{
+    Error, Result,
+    app::App,
+    http::{Cursor, Json, Limit, Page, Path, Query},
+    usecases::{Caller, messages},
+};
+
+const STATUSES: [&str; 7] = ["scheduled", "queued", "sending", "sent", "failed", "unknown", "cancelled"];
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageView {
+    /// Id of the message.
+    id: Uuid,
+    /// Whose message it is.
+    user_id: i32,
+    /// `scheduled`, `queued`, `sending`, `sent`, `failed`, `unknown` (it may have arrived or not: resend or dismiss it) or `cancelled`.
+    #[schema(example = "sent")]
+    status: String,
+    /// The route that was called: `bot`, `account` or `channel`.
+    route: String,
+    /// The sender it goes through.
+    sender_id: Uuid,
+    /// Numeric id of the chat; `null` until a name is resolved.
+    chat_id: Option<i64>,
+    /// Public name of the chat, if that was given.
+    chat_name: Option<String>,
+    /// The content, with its markup parsed.
+    #[schema(value_type = platform::Content)]
+    content: Value,
+    /// The queue it waits in.
+    priority: Priority,
+    /// Not before this time.
+    scheduled_at: Option<DateTime<Utc>>,
+    /// The next attempt is not made before this time.
+    not_before: Option<DateTime<Utc>>,
+    /// Id at Telegram, once it is sent.
+    platform_message_id: Option<i64>,
+    /// How many attempts were made.
+    attempts: i32,
+    /// Stable code of what went wrong last.
+    error_code: Option<String>,
+    /// The same in words.
+    error_message: Option<String>,
+    /// The request that brought it.
+    request_id: Option<String>,
+    /// When it was accepted.
+    created_at: DateTime<Utc>,
+    /// When it reached its end.
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<MessageRow> for MessageView {
+    fn from(row: MessageRow) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            status: row.status,
+            route: row.route,
+            sender_id: row.sender_id,
+            chat_id: row.chat_id,
+            chat_name: row.chat_name,
+            content: row.content,
+            priority: Priority::from_rank(row.priority),
+            scheduled_at: row.scheduled_at,
+            not_before: row.not_before,
+            platform_message_id: row.platform_message_id,
+            attempts: row.attempts,
+            error_code: row.error_code,
+            error_message: row.error_message,
+            request_id: row.request_id,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+/// One attempt to send a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttemptView {
+    /// Id of the attempt.
+    id: Uuid,
+    /// When it began.
+    started_at: DateTime<Utc>,
+    /// When its outcome was known; `null` while it runs.
+    finished_at: Option<DateTime<Utc>>,
+    /// `sent`, `refused` (certainly not sent) or `unknown`; `null` while it runs.
+    outcome: Option<String>,
+    /// Stable code of what went wrong.
+    code: Option<String>,
+    /// Telegram's words.
+    description: Option<String>,
+    /// How long Telegram, or the retry policy, made it wait, in milliseconds.
+    retry_after_ms: Option<i64>,
+}
+
+impl From<AttemptRow> for AttemptView {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            id: row.id,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            outcome: row.outcome,
+            code: row.code,
+            description: row.description,
+            retry_after_ms: row.retry_after_ms,
+        }
+    }
+}
+
+/// A message with its attempts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageDetails {
+    #[serde(flatten)]
+    message: MessageView,
+    /// Every attempt, in order.
+    attempt_list: Vec<AttemptView>,
+}
+
+/// A page of messages.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(dead_code, reason = "describes the answer in the API document")]
+pub struct MessagePage {
+    /// The messages, newest first.
+    items: Vec<MessageView>,
+    /// Pass it as `cursor` to get the next page.
+    next_cursor: Option<String>,
+}
+
+/// Which messages to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListMessages {
+    /// How many at most, 1 to 200; by default 50.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 200)]
+    limit: Limit,
+    /// The `next_cursor` of the previous page.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+    /// In one of these states, separated by commas.
+    status: Option<String>,
+    /// Through this sender.
+    sender_id: Option<Uuid>,
+    /// To this chat.
+    chat_id: Option<i64>,
+    /// Accepted at this time or later.
+    from: Option<DateTime<Utc>>,
+    /// Accepted before this time.
+    to: Option<DateTime<Utc>>,
+}
+
+/// Lists messages.
+#[utoipa::path(
+    get, path = "/api/integrations/messages", tag = "messages", operation_id = "listMessages", params(ListMessages),
+    responses(
+        (status = 200, description = "A page of messages, newest first.", body = MessagePage),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListMessages>,
+) -> Result<Json<Page<MessageView>>> {
+    let filter = MessageFilter {
+        user_id: None,
+        statuses: statuses(query.status)?,
+        sender_id: query.sender_id,
+        chat_id: query.chat_id,
+        from: query.from,
+        to: query.to,
+    };
+    let slice = Slice { rows: query.limit.rows(), before: query.cursor.map(|c| c.0) };
+    let rows = messages::list(&app, &caller, filter, slice).await?;
+    Ok(Json(Page::new(rows, query.limit, |row| row.id).map(MessageView::from)))
+}
+
+fn statuses(text: Option<String>) -> Result<Vec<String>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if let Some(bad) = names.iter().find(|name| !STATUSES.contains(&name.as_str())) {
+        let message = format!("has the unknown state `{}`; there are: {}", bad.escape_debug(), STATUSES.join(", "));
+        return Err(Error::invalid_parameter("status", message));
+    }
+    Ok(names)
+}
+
+/// Gets a message with its attempts.
+#[utoipa::path(
+    get, path = "/api/integrations/messages/{id}", tag = "messages", operation_id = "getMessage",
+    params(("id" = Uuid, Path, description = "Id of the message.")),
+    responses(
+        (status = 200, description = "The message.", body = MessageDetails),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageDetails>> {
+    let (message, attempts) = messages::get(&app, &caller, id).await?;
+    Ok(Json(MessageDetails {
+        message: message.into(),
+        attempt_list: attempts.into_iter().map(AttemptView::from).collect(),
+    }))
+}
+
+/// Cancels a message that is scheduled or queued.
+#[utoipa::path(
+    post, path = "/api/integrations/messages/{id}/cancel", tag = "messages", operation_id = "cancelMessage",
+    params(("id" = Uuid, Path, description = "Id of the message.")),
+    responses(
+        (status = 200, description = "The message as it is now.", body = MessageView),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageView>> {
+    Ok(Json(messages::change(&app, &caller, id, Change::Cancel).await?.into()))
+}
+
+/// Sends a failed, unknown or cancelled message again.
+///
+/// It joins the tail of its queue. A message whose outcome is unknown may then arrive twice: that is the caller's decision.
+#[utoipa::path(
+    post, path = "/api/integrations/messages/{id}/resend", tag = "messages", operation_id = "resendMessage",
+    params(("id" = Uuid, Path, description = "Id of the message.")),
+    responses(
+        (status = 200, description = "The message as it is now.", body = MessageView),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn resend(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageView>> {
+    Ok(Json(messages::change(&app, &caller, id, Change::Resend).await?.into()))
+}
+
+/// Dismisses a message whose outcome is unknown: it is `failed` with the code `dismissed`.
+#[utoipa::path(
+    post, path = "/api/integrations/messages/{id}/dismiss", tag = "messages", operation_id = "dismissMessage",
+    params(("id" = Uuid, Path, description = "Id of the message.")),
+    responses(
+        (status = 200, description = "The message as it is now.", body = MessageView),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn dismiss(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageView>> {
+    Ok(Json(messages::change(&app, &caller, id, Change::Dismiss).await?.into()))
+}

@@ -1,0 +1,85 @@
+//! The REST API: one file per resource. A handler parses, calls one use case, and renders.
+
+pub mod bots;
+pub mod caller;
+pub mod events;
+pub mod health;
+pub mod logs;
+pub mod messages;
+pub mod openapi;
+pub mod send;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::App, auth::Identity, error::page, health::Readiness};
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The service.
+    pub app: Arc<App>,
+    /// The state of each dependency.
+    pub readiness: Arc<Readiness>,
+}
+
+impl axum::extract::FromRef<ApiState> for Arc<App> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.app.clone()
+    }
+}
+
+/// Every route, with its description.
+pub fn documented() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(bots::connect, bots::list))
+        .routes(routes!(bots::get, bots::update, bots::disconnect))
+        .routes(routes!(bots::replace_token))
+        .routes(routes!(send::send_by_bot))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::get))
+        .routes(routes!(messages::cancel))
+        .routes(routes!(messages::resend))
+        .routes(routes!(messages::dismiss))
+        .routes(routes!(logs::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+}
+
+/// The router with all routes; the layers come from [`crate::http`]. Users are made known inside of the guard.
+pub fn router(state: ApiState) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
+        .url("/openapi.json", document)
+        .config(utoipa_swagger_ui::Config::from("../openapi.json").persist_authorization(true));
+    router
+        .route("/docs/errors", axum::routing::get(page::page))
+        .merge(docs)
+        .layer(middleware::from_fn_with_state(state.app.clone(), ensure_user))
+        .with_state(state)
+}
+
+async fn ensure_user(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Some(identity) = request.extensions().get::<Identity>()
+        && let Err(error) = app.ensure_user(identity.user_id).await
+    {
+        return error.into_response();
+    }
+    next.run(request).await
+}
+
+/// A status with a JSON body, as a stored answer has them.
+fn answer(status: u16, body: serde_json::Value) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    (status, crate::http::Json(body)).into_response()
+}

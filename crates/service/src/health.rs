@@ -1,0 +1,76 @@
+//! Whether the service can work: what `/health/ready` tells.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
+
+use crate::worker::Ownership;
+
+/// The state of one dependency.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DependencyView {
+    /// Its name.
+    pub name: &'static str,
+    /// `ok` or `unavailable`.
+    #[schema(value_type = String, example = "ok")]
+    pub status: &'static str,
+    /// How it is provided, or what is wrong.
+    pub detail: String,
+}
+
+/// Knows whether the process takes requests, and asks the dependencies.
+pub struct Readiness {
+    stopping: AtomicBool,
+    embedded_database: bool,
+    worker: Option<std::sync::Arc<Ownership>>,
+}
+
+impl Readiness {
+    /// Of a process with or without a worker.
+    pub fn new(embedded_database: bool, worker: Option<std::sync::Arc<Ownership>>) -> Self {
+        Self { stopping: AtomicBool::new(false), embedded_database, worker }
+    }
+
+    /// From now on the process takes no new work.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Asks each dependency; the flag tells whether the process can work.
+    pub async fn check(&self, pool: &PgPool) -> (bool, Vec<DependencyView>) {
+        let mut views = Vec::new();
+        let answer = tokio::time::timeout(Duration::from_secs(2), store::db::server_version(pool)).await;
+        let kind = if self.embedded_database { "embedded" } else { "configured" };
+        let database = match answer {
+            Ok(Ok(version)) => Ok(format!("{kind}, PostgreSQL {}.{}", version / 10_000, version % 10_000)),
+            Ok(Err(_)) => Err("it cannot be reached".to_owned()),
+            Err(_) => Err("it does not answer within 2 s".to_owned()),
+        };
+        let mut ready = push(&mut views, "database", database);
+        push(&mut views, "broker", Ok("in the database".into()));
+        push(&mut views, "cache", Ok("in the process".into()));
+        push(&mut views, "keys", Ok("keyring file".into()));
+        if let Some(worker) = &self.worker {
+            let holds = if worker.holds() { Ok("renewed") } else { Err("its row could not be renewed: it starts nothing") };
+            ready &= push(&mut views, "worker", holds.map(str::to_owned).map_err(str::to_owned));
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            ready = push(&mut views, "process", Err("it is stopping".into()));
+        }
+        (ready, views)
+    }
+}
+
+fn push(views: &mut Vec<DependencyView>, name: &'static str, state: Result<String, String>) -> bool {
+    let (status, detail) = match &state {
+        Ok(detail) => ("ok", detail.clone()),
+        Err(detail) => ("unavailable", detail.clone()),
+    };
+    views.push(DependencyView { name, status, detail });
+    state.is_ok()
+}

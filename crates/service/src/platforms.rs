@@ -1,0 +1,57 @@
+//! The connectors: one line of registration for each kind of sender.
+
+mod telegram_bots;
+
+use std::sync::Arc;
+
+use platform::BoxFuture;
+use sqlx::PgPool;
+use telegram::bot_api::BotApi;
+use uuid::Uuid;
+
+use crate::{
+    secrets::Sealer,
+    worker::{Limits, OpenError, Opened, Senders},
+};
+
+use telegram_bots::TelegramBots;
+
+/// Opens the senders of every kind.
+pub struct Platforms {
+    pool: PgPool,
+    bots: TelegramBots,
+}
+
+impl Platforms {
+    /// Registers the connectors.
+    pub fn new(pool: PgPool, sealer: Sealer, bot_api: BotApi, bot_limits: Limits) -> Arc<Self> {
+        let bots = TelegramBots::new(pool.clone(), sealer, bot_api, bot_limits);
+        Arc::new(Self { pool, bots })
+    }
+
+    async fn kind(&self, sender_id: Uuid) -> Result<Option<String>, sqlx::Error> {
+        Ok(store::senders::find(&self.pool, sender_id).await?.map(|sender| sender.kind))
+    }
+}
+
+impl Senders for Platforms {
+    fn open(&self, sender_id: Uuid) -> BoxFuture<'_, Result<Opened, OpenError>> {
+        Box::pin(async move {
+            match self.kind(sender_id).await.map_err(|error| OpenError::Later(error.to_string()))?.as_deref() {
+                Some("bot") => self.bots.open(sender_id).await,
+                Some(_) => Err(OpenError::Inactive),
+                None => Err(OpenError::Gone),
+            }
+        })
+    }
+
+    fn mark_dead<'a>(
+        &'a self,
+        sender_id: Uuid,
+        version: &'a str,
+        _code: &'a str,
+        description: &'a str,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+        Box::pin(telegram::bots::table::mark_revoked(&self.pool, sender_id, version, description))
+    }
+}

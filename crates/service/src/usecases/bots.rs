@@ -1,0 +1,309 @@
+//! Connecting bots and looking after them.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use store::{Slice, events, logs, messages};
+use telegram::{
+    bot_api::{Bot, CallError},
+    bots::{
+        BotFilter, BotRow, BotStatus,
+        table::{self, NewBot},
+    },
+};
+use uuid::Uuid;
+
+use super::{Caller, Change, record};
+use crate::{Code, Error, Result, app::App, queue::Hint};
+
+/// What Telegram tells of the updates of a bot that was just connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Webhook {
+    /// No webhook is set.
+    None,
+    /// Updates go to another system on this host; they still do.
+    Elsewhere(String),
+    /// Updates went to another system on this host; the webhook was removed, as the caller asked.
+    Removed(String),
+}
+
+/// The data that a bot's envelope is bound to.
+pub fn token_purpose(id: Uuid) -> String {
+    format!("telegram_bots/{id}/bot_token")
+}
+
+/// Connects a bot: checks its token with Telegram, seals it, and stores it.
+pub async fn connect(
+    app: &App,
+    caller: &Caller,
+    token: SecretString,
+    settings: Value,
+    take_over: bool,
+) -> Result<(BotRow, Webhook)> {
+    let bot = check_token(app, &token).await?;
+    if let Some(known) = table::find_by_telegram_id(&app.pool, bot.id).await? {
+        return Err(already_connected(caller, &known));
+    }
+    let webhook = webhook(app, &token, take_over).await?;
+    let id = Uuid::now_v7();
+    let sealed = seal(app, id, &token).await?;
+    let new = NewBot {
+        id,
+        user_id: caller.identity.user_id,
+        telegram_bot_id: bot.id,
+        username: &bot.username,
+        name: &bot.first_name,
+        sealed_token: &sealed,
+        settings: &settings,
+    };
+    let mut tx = app.pool.begin().await?;
+    let row = match table::insert(&mut *tx, &new).await {
+        Ok(row) => row,
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some(table::UNIQUE_BOT) => {
+            drop(tx);
+            let known = table::find_by_telegram_id(&app.pool, bot.id).await?;
+            return Err(known.map_or_else(
+                || Error::new(Code::Conflict, "The bot was connected and removed at the same moment. Try again."),
+                |known| already_connected(caller, &known),
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    tell(&mut tx, &row, "bot.connected", "connect").await?;
+    let change = Change { before: None, after: Some(public(&row)), ..changed(&row, "bot.connect") };
+    record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    Ok((row, webhook))
+}
+
+async fn check_token(app: &App, token: &SecretString) -> Result<Bot> {
+    if !has_token_form(token.expose_secret()) {
+        return Err(Error::new(
+            Code::TelegramTokenInvalid,
+            "This is not a bot token: it has the form `123456789:AbCd…`, as @BotFather shows it.",
+        ));
+    }
+    app.bot_api.get_me(token).await.map_err(|error| match error {
+        CallError::Unauthorized { .. } | CallError::Refused { status: 404, .. } => Error::new(
+            Code::TelegramTokenInvalid,
+            "Telegram does not accept this bot token. Copy it again from @BotFather.",
+        ),
+        other => telegram_failed(&other),
+    })
+}
+
+/// `<bot id>:<secret>`, as narrow as needed to keep the request line intact.
+fn has_token_form(token: &str) -> bool {
+    token.split_once(':').is_some_and(|(id, secret)| {
+        (1..=16).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_digit())
+            && (20..=80).contains(&secret.len())
+            && secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    })
+}
+
+fn telegram_failed(error: &CallError) -> Error {
+    let public = Error::new(Code::TelegramUnavailable, format!("Telegram did not answer as expected: {error}."));
+    match error {
+        CallError::Wait { after } => public.with_retry_after(*after),
+        _ => public.with_retry_after(std::time::Duration::from_secs(5)),
+    }
+}
+
+fn already_connected(caller: &Caller, known: &BotRow) -> Error {
+    if caller.owner().is_none_or(|user| user == known.user_id) {
+        return Error::new(
+            Code::BotAlreadyConnected,
+            format!("The bot @{} is already connected, as {}. Replace its token there.", known.username, known.id),
+        );
+    }
+    Error::new(Code::BotAlreadyConnected, "This bot is already connected by another user.")
+}
+
+/// Looks where the updates go, and removes a webhook that is set elsewhere only if the caller says so.
+async fn webhook(app: &App, token: &SecretString, take_over: bool) -> Result<Webhook> {
+    let info = app.bot_api.get_webhook_info(token).await.map_err(|error| telegram_failed(&error))?;
+    if info.url.is_empty() {
+        return Ok(Webhook::None);
+    }
+    let host = info.url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    if !take_over {
+        return Ok(Webhook::Elsewhere(host));
+    }
+    app.bot_api.delete_webhook(token, false).await.map_err(|error| telegram_failed(&error))?;
+    Ok(Webhook::Removed(host))
+}
+
+async fn seal(app: &App, id: Uuid, token: &SecretString) -> Result<String> {
+    let envelope = app.sealer.seal(&token_purpose(id), token.expose_secret().as_bytes()).await?;
+    Ok(envelope.to_text())
+}
+
+/// One bot.
+pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<BotRow> {
+    table::find(&app.pool, id, caller.owner()).await?.ok_or_else(|| Error::not_found("bot"))
+}
+
+/// A part of the list of bots.
+pub async fn list(app: &App, caller: &Caller, mut filter: BotFilter, slice: Slice) -> Result<Vec<BotRow>> {
+    filter.user_id = caller.owner();
+    Ok(table::list(&app.pool, &filter, slice).await?)
+}
+
+/// Changes settings (a JSON merge patch, RFC 7396) and switches the bot on or off.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    patch: Option<Map<String, Value>>,
+    is_active: Option<bool>,
+) -> Result<BotRow> {
+    let before = get(app, caller, id).await?;
+    let status = match is_active {
+        Some(true) if before.status == BotStatus::TokenRevoked.name() => {
+            return Err(Error::new(Code::Conflict, "Telegram refuses the bot's token: replace it to switch the bot on."));
+        }
+        Some(true) => Some(BotStatus::Active),
+        Some(false) => Some(BotStatus::Off),
+        None => None,
+    };
+    let mut settings = before.settings.clone().unwrap_or_else(|| json!({}));
+    merge(&mut settings, Value::Object(patch.unwrap_or_default()));
+    super::send::check_settings(&settings)?;
+    let mut tx = app.pool.begin().await?;
+    let row = table::update(&mut tx, id, &settings, status).await?.ok_or_else(|| Error::not_found("bot"))?;
+    tell(&mut tx, &row, "bot.updated", "update").await?;
+    let change =
+        Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.update") };
+    record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    app.hints.give(Hint::Changed(id));
+    Ok(row)
+}
+
+/// Replaces the token by another one of the same bot. Messages, history and settings stay.
+pub async fn replace_token(app: &App, caller: &Caller, id: Uuid, token: SecretString) -> Result<BotRow> {
+    let before = get(app, caller, id).await?;
+    let bot = check_token(app, &token).await?;
+    if bot.id != before.telegram_bot_id {
+        return Err(Error::new(
+            Code::BotMismatch,
+            format!("The token belongs to @{}, not to @{}. Connect it as a bot of its own.", bot.username, before.username),
+        ));
+    }
+    let sealed = seal(app, id, &token).await?;
+    let mut tx = app.pool.begin().await?;
+    let row = table::replace_token(&mut tx, id, &sealed, &bot.username, &bot.first_name)
+        .await?
+        .ok_or_else(|| Error::not_found("bot"))?;
+    tell(&mut tx, &row, "bot.token_replaced", "replace_token").await?;
+    let change =
+        Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.replace_token") };
+    record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    app.hints.give(Hint::Changed(id));
+    Ok(row)
+}
+
+/// Disconnects a bot: what waits is cancelled, the token is erased; messages and logs stay.
+pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
+    let row = get(app, caller, id).await?;
+    let mut tx = app.pool.begin().await?;
+    if !table::delete(&mut tx, id).await? {
+        return Err(Error::not_found("bot"));
+    }
+    messages::cancel_all(&mut tx, id, "sender_deleted").await?;
+    tell(&mut tx, &row, "bot.disconnected", "disconnect").await?;
+    let change = Change { before: Some(public(&row)), after: None, ..changed(&row, "bot.disconnect") };
+    record(&mut tx, caller, change).await?;
+    tx.commit().await?;
+    app.hints.give(Hint::Changed(id));
+    Ok(())
+}
+
+/// Writes event and log entry of a change.
+async fn tell(
+    tx: &mut sqlx::PgConnection,
+    row: &BotRow,
+    event: &str,
+    action: &str,
+) -> std::result::Result<(), sqlx::Error> {
+    let data = json!({
+        "status": row.status, "username": row.username, "telegram_bot_id": row.telegram_bot_id,
+        "is_active": row.is_active,
+    });
+    events::insert(&mut *tx, row.user_id, event, row.id, &data).await?;
+    let log = logs::NewLog {
+        user_id: row.user_id,
+        integration_type: "telegram_bot",
+        action,
+        error: None,
+        details: Some(json!({ "bot_id": row.id, "username": row.username })),
+    };
+    logs::insert(tx, &log).await
+}
+
+fn changed<'a>(row: &BotRow, action: &'a str) -> Change<'a> {
+    Change { action, resource_type: "bot", resource_id: row.id.to_string(), before: None, after: None }
+}
+
+/// What the audit keeps of a bot.
+fn public(row: &BotRow) -> Value {
+    json!({
+        "user_id": row.user_id, "telegram_bot_id": row.telegram_bot_id, "username": row.username,
+        "status": row.status, "settings": row.settings,
+    })
+}
+
+/// JSON merge patch, RFC 7396.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(&key);
+            } else {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merge_patches_follow_the_rfc() {
+        // RFC 7396, appendix A.
+        for (original, patch, result) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b"}), json!({"a":null}), json!({})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut target = original.clone();
+            merge(&mut target, patch.clone());
+            assert_eq!(target, result, "{original} + {patch}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_a_token_reaches_telegram() {
+        assert!(has_token_form("123456789:AAF0123456789abcdefghijklmnopqrstuv"));
+        for bad in ["", "123", "123:", "abc:AAF0123456789abcdefghijklmnopqrstuv", "1:short",
+            "1:AAF0123456789abcdefghijklmnopqrst/../x", "1:AAF0123456789abcdefghijklmnop qrst"] {
+            assert!(!has_token_form(bad), "{bad}");
+        }
+    }
+}
