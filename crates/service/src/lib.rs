@@ -19,5 +19,6 @@ pub mod telemetry;
 pub mod auth;
 pub mod error;
 pub mod http;
+pub mod metrics;
 
 pub use error::{Code, Error, Result};
