@@ -20,3 +20,14 @@ pub mod telemetry;
 pub mod worker;
 
 pub use error::{Code, Error, Result};
+pub mod database;
+pub mod postgres;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod auth;
+pub mod error;
+pub mod http;
+pub mod metrics;
+
+pub use error::{Code, Error, Result};

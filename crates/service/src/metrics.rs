@@ -1,0 +1,126 @@
+//! Metrics in the text format of Prometheus.
+
+use std::time::Duration;
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The names of the metrics. Dashboards and alerts rely on them.
+pub mod name {
+    /// Gauge, label `type`: sessions that exist.
+    pub const SESSIONS_TOTAL: &str = "telegram_sessions_total";
+    /// Gauge, label `type`: sessions that work, proven end to end.
+    pub const SESSIONS_ACTIVE: &str = "telegram_sessions_active";
+    /// Gauge, label `type`: sessions that need a login or are banned.
+    pub const SESSIONS_ERROR: &str = "telegram_sessions_error";
+    /// Counter, label `type` (account, bot, channel: the route called): messages that reached the platform.
+    pub const MESSAGES_SENT: &str = "telegram_messages_sent_total";
+    /// Counter, label `type`: messages that failed for good or whose outcome is unknown.
+    pub const MESSAGES_ERROR: &str = "telegram_messages_error_total";
+    /// Histogram in seconds, label `endpoint` (the route's pattern): time to the head of the response.
+    pub const API_DURATION: &str = "api_request_duration_seconds";
+    /// Counter, label `endpoint`: requests answered.
+    pub const API_TOTAL: &str = "api_request_total";
+    /// Counter, label `endpoint`: requests answered with a 5xx status.
+    pub const API_ERROR: &str = "api_request_error_total";
+    /// Counter, labels `endpoint`, `method` and `status`: requests answered, in detail.
+    pub const API_RESPONSES: &str = "integrations_api_responses_total";
+    /// Counter, label `queue` (high, mid, low): tasks and sends that were claimed.
+    pub const TASKS_TOTAL: &str = "celery_tasks_total";
+    /// Counter, label `queue`: tasks and sends that failed.
+    pub const TASKS_ERROR: &str = "celery_tasks_error_total";
+    /// Histogram in seconds: time to connect, without the waits for people.
+    pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
+    /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
+    pub const DELIVERY_DURATION: &str = "integrations_delivery_seconds";
+}
+
+/// Upper bounds in seconds: from a cached answer to a request that is about to time out.
+const API_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds in seconds, with the promised 1 s (send) and 5 s (connect) as bounds.
+const JOB_BUCKETS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Between two scrapes, samples of histograms are folded into their buckets this often.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Installs the recorder for the whole process. Fails when there is one already.
+    pub fn install() -> Result<Self, BuildError> {
+        let handle = builder()?.install_recorder()?;
+        describe();
+        Ok(Self(handle))
+    }
+
+    /// Everything measured so far.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Keeps memory bounded while nobody scrapes. Runs until the token is cancelled.
+    pub async fn keep_up(self, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+            self.0.run_upkeep();
+        }
+    }
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(name::API_DURATION.into()), &API_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(name::CONNECT_DURATION.into()), &JOB_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(name::DELIVERY_DURATION.into()), &JOB_BUCKETS)
+}
+
+fn describe() {
+    describe_gauge!(name::SESSIONS_TOTAL, "Sessions that exist.");
+    describe_gauge!(name::SESSIONS_ACTIVE, "Sessions that work, proven end to end.");
+    describe_gauge!(name::SESSIONS_ERROR, "Sessions that need a login or are banned.");
+    describe_counter!(name::MESSAGES_SENT, "Messages that reached the platform, by the route called.");
+    describe_counter!(
+        name::MESSAGES_ERROR,
+        "Messages that failed for good or whose outcome is unknown, by the route called."
+    );
+    describe_histogram!(name::API_DURATION, "Time to the head of the response, by route pattern.");
+    describe_counter!(name::API_TOTAL, "Requests answered, by route pattern.");
+    describe_counter!(name::API_ERROR, "Requests answered with a 5xx status, by route pattern.");
+    describe_counter!(name::API_RESPONSES, "Requests answered, by route pattern, method and status.");
+    describe_counter!(name::TASKS_TOTAL, "Tasks and sends that were claimed, by queue.");
+    describe_counter!(name::TASKS_ERROR, "Tasks and sends that failed, by queue.");
+    describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");
+    describe_histogram!(name::DELIVERY_DURATION, "Time from due to sent, without the waits that the platform imposed.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_histograms_and_everything_is_described() {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::histogram!(name::API_DURATION, "endpoint" => "/x").record(0.003);
+            metrics::histogram!(name::DELIVERY_DURATION).record(0.7);
+            metrics::counter!(name::API_TOTAL, "endpoint" => "/x").increment(1);
+        });
+        let text = handle.render();
+        for line in [
+            "# TYPE api_request_duration_seconds histogram",
+            "api_request_duration_seconds_bucket{endpoint=\"/x\",le=\"0.005\"} 1",
+            "integrations_delivery_seconds_bucket{le=\"1\"} 1",
+            "# HELP api_request_total Requests answered, by route pattern.",
+            "api_request_total{endpoint=\"/x\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in:\n{text}");
+        }
+    }
+}
