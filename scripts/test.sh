@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Formatting, lints, dependencies and all tests. The last line is the count over all test runners.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 scripts/setup.sh || exit 1
 
