@@ -10,6 +10,7 @@ pub mod events;
 pub mod health;
 pub mod platforms;
 pub mod usecases;
+pub mod database;
 pub mod error;
 pub mod http;
 pub mod postgres;

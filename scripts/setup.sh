@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what `make run` and `make test` need and this machine lacks: through apt on Debian and its relatives; on other
+# systems it says what to install. When nothing is missing it changes nothing.
+set -euo pipefail
+
+fail() { echo "setup: $*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have_postgres() {
+    local folder
+    for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin ${PATH//:/ }; do
+        [[ -x $folder/initdb && -x $folder/postgres ]] && return 0
+    done
+    return 1
+}
+
+# What is missing: the apt package, and what it is for people on other systems.
+packages=() names=()
+need() { packages+=("$1"); names+=("$2"); }
+have_postgres || need postgresql "the PostgreSQL server, 15 or newer, with its contrib modules"
+have cc || need "gcc libc6-dev" "a C compiler (cc)"
+have make || need make "GNU make"
+have curl || need curl "curl"
+have python3 || need python3 "Python 3"
+if have python3 && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then need python3-venv "Python's venv module"; fi
+
+have cargo || fail "Rust is missing: install it from https://rustup.rs"
+[[ ${#packages[@]} -eq 0 ]] && exit 0
+
+if ! have apt-get; then
+    echo "setup: this system has no apt-get. Please install:" >&2
+    printf '  - %s\n' "${names[@]}" >&2
+    exit 1
+fi
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+    have sudo || fail "as root, run: apt-get install ${packages[*]}"
+    as_root=(sudo)
+fi
+
+apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# The lists have a lock of their own, for which apt-get does not wait.
+update() {
+    local try
+    for try in {1..30}; do
+        apt update && return 0
+        echo "setup: cannot update the package lists (attempt $try), trying again" >&2
+        sleep 5
+    done
+    fail "cannot update the package lists"
+}
+
+# The service runs a PostgreSQL of its own; the one that Debian would start at once is not needed.
+if [[ " ${packages[*]} " == *" postgresql "* ]]; then
+    "${as_root[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+    echo "create_main_cluster = false" | "${as_root[@]}" tee /etc/postgresql-common/createcluster.d/no-main-cluster.conf >/dev/null
+fi
+
+echo "setup: installing ${packages[*]}"
+# shellcheck disable=SC2068 # an entry may be several packages
+apt install -y --no-install-recommends ${packages[@]} || { update && apt install -y --no-install-recommends ${packages[@]}; }
+
+have_postgres || fail "PostgreSQL was installed, but its server binaries are not where they are looked for"
