@@ -64,10 +64,9 @@ impl App {
                 }
                 Ok(())
             }
-            UserState::Missing => Err(Error::new(
-                Code::UserUnknown,
-                format!("The User Service's table `users` has no user {user_id}."),
-            )),
+            UserState::Missing => {
+                Err(Error::new(Code::UserUnknown, format!("The User Service's table `users` has no user {user_id}.")))
+            }
             UserState::Erased => Err(Error::new(Code::UserUnknown, "This user was erased.")),
         }
     }
@@ -80,9 +79,8 @@ impl From<GroupError> for Error {
         match error {
             GroupError::Database(error) if crate::error::database_is_away(&error) => away.with_source(error),
             GroupError::Database(error) => Self::internal(error),
-            GroupError::Closed => {
-                Self::new(Code::Overloaded, "The process is shutting down.").with_retry_after(std::time::Duration::from_secs(1))
-            }
+            GroupError::Closed => Self::new(Code::Overloaded, "The process is shutting down.")
+                .with_retry_after(std::time::Duration::from_secs(1)),
         }
     }
 }

@@ -4,16 +4,20 @@
 
 pub mod doctor;
 pub mod migrate;
+mod openapi;
 pub mod serve;
 pub mod token;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::settings::{Settings, SettingsError, environment};
+use secrecy::SecretString;
+
+use crate::auth::{TokenOptions, jwks::JwksOptions};
+use crate::settings::{AuthSettings, Settings, SettingsError, environment};
 
 /// Connects accounts on outside platforms and sends through them.
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ enum Command {
     Migrate,
     /// Print a token for development and first use
     Token(token::Token),
+    /// Print the document that describes the API (OpenAPI 3.1)
+    Openapi,
     /// Check the settings and everything that the service depends on
     Doctor,
 }
@@ -47,6 +53,7 @@ impl Cli {
             Command::Serve(serve) => runtime.block_on(serve.run(settings?)),
             Command::Migrate => runtime.block_on(migrate::run(settings?)),
             Command::Token(token) => token.run(&settings?),
+            Command::Openapi => openapi::run(),
             Command::Doctor => Ok(runtime.block_on(doctor::run(settings))),
         }
     }
@@ -54,3 +61,24 @@ impl Cli {
 
 /// The settings as the command line found them.
 type Loaded = Result<Settings, SettingsError>;
+
+/// Where the keyring lies.
+fn keyring_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("keyring.json")
+}
+
+/// Which tokens are accepted: the configured ones, else those signed with the secret that the installation made for itself.
+fn token_options(auth: &AuthSettings, own_secret: Option<SecretString>) -> Result<TokenOptions, String> {
+    let jwks = match &auth.jwks_url {
+        Some(url) => Some(JwksOptions::new(url.parse().map_err(|error| format!("auth.jwks_url: {error}"))?)),
+        None => None,
+    };
+    let secret = auth.jwt_secret.clone().or(if jwks.is_none() { own_secret } else { None });
+    Ok(TokenOptions {
+        secret,
+        jwks,
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        user_claim: auth.user_claim.clone(),
+    })
+}

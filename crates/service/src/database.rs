@@ -25,6 +25,11 @@ impl Database {
         Ok(Self { options: server.connect_options().application_name("integrations"), server: Some(server) })
     }
 
+    /// It is the private one.
+    pub fn is_embedded(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Ends the private server, if there is one. `hard` ends it at once.
     pub async fn close(self, hard: bool) {
         match self.server {

@@ -56,7 +56,8 @@ impl Readiness {
         push(&mut views, "cache", Ok("in the process".into()));
         push(&mut views, "keys", Ok("keyring file".into()));
         if let Some(worker) = &self.worker {
-            let holds = if worker.holds() { Ok("renewed") } else { Err("its row could not be renewed: it starts nothing") };
+            let holds =
+                if worker.holds() { Ok("renewed") } else { Err("its row could not be renewed: it starts nothing") };
             ready &= push(&mut views, "worker", holds.map(str::to_owned).map_err(str::to_owned));
         }
         if self.stopping.load(Ordering::Acquire) {

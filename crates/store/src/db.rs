@@ -29,6 +29,7 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<
         ("idle_in_transaction_session_timeout", "10s"),
         ("statement_timeout", "30s"),
         ("jit", "off"),
+        ("client_min_messages", "warning"),
     ]);
     PgPoolOptions::new()
         .max_connections(max_connections)

@@ -133,7 +133,6 @@ pub struct WebhookView {
 
 /// A page of bots.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer in the API document")]
 pub struct BotPage {
     /// The bots, newest first.
     items: Vec<BotView>,

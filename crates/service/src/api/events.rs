@@ -23,7 +23,6 @@ const CHUNK: i64 = 200;
 
 /// The data of one event.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer in the API document")]
 pub struct EventView {
     /// Id of the event.
     id: Uuid,
@@ -81,8 +80,15 @@ pub async fn stream(
         })?,
         None => events::tail(&app.pool).await?,
     };
-    let reader =
-        Reader { app, owner: caller.owner(), prefix: query.r#type, cursor, grown, waiting: VecDeque::new(), more: true };
+    let reader = Reader {
+        app,
+        owner: caller.owner(),
+        prefix: query.r#type,
+        cursor,
+        grown,
+        waiting: VecDeque::new(),
+        more: true,
+    };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok(event), reader))

@@ -21,7 +21,6 @@ use crate::{
 
 /// A page of log entries.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer in the API document")]
 pub struct LogPage {
     /// The entries, newest first.
     items: Vec<LogRow>,

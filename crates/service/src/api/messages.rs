@@ -136,7 +136,6 @@ pub struct MessageDetails {
 
 /// A page of messages.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer in the API document")]
 pub struct MessagePage {
     /// The messages, newest first.
     items: Vec<MessageView>,

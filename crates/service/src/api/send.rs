@@ -68,7 +68,6 @@ pub enum ChatId {
 
 /// A message that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the answer in the API document")]
 pub struct AcceptedMessage {
     /// Id of the message: follow it under `/api/integrations/messages/{id}`.
     id: Uuid,
@@ -162,7 +161,8 @@ fn target(chat: ChatId) -> Result<ChatTarget> {
             if good {
                 return Ok(ChatTarget::Name(bare.to_ascii_lowercase()));
             }
-            let hint = "must be a number, or the public name of a channel or group: `@` and 4 to 32 letters, digits or _";
+            let hint =
+                "must be a number, or the public name of a channel or group: `@` and 4 to 32 letters, digits or _";
             Err(Error::invalid_field("/chat_id", hint))
         }
     }

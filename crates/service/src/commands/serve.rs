@@ -7,9 +7,14 @@ use clap::{Args, ValueEnum};
 
 use crate::data_dir::DataDir;
 use crate::database::Database;
+use crate::metrics::Metrics;
+use crate::secrets::{Keyring, Sealer};
+use crate::server::{self, Ground, Roles};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+
+use super::{keyring_path, token_options};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -43,12 +48,45 @@ impl Serve {
     }
 
     async fn serve(&self, settings: &Settings, shutdown: &Shutdown) -> Result<(), Box<dyn Error>> {
+        let metrics = Metrics::install()?;
         let data_dir = DataDir::open(&settings.data_dir)?;
+        let keyring = Keyring::open_or_create(&keyring_path(&settings.data_dir))?;
         let database = Database::open(&settings.database, &data_dir).await?;
-        tracing::info!(roles = ?self.roles, data_dir = %data_dir.path().display(), "running");
+        let run = self.run_on(settings, shutdown, &database, keyring, metrics).await;
+        if run.is_err() {
+            shutdown.soft.cancel();
+        }
         shutdown.soft.cancelled().await;
         shutdown.wait().await;
         database.close(shutdown.hard.is_cancelled()).await;
+        run
+    }
+
+    async fn run_on(
+        &self,
+        settings: &Settings,
+        shutdown: &Shutdown,
+        database: &Database,
+        keyring: Keyring,
+        metrics: Metrics,
+    ) -> Result<(), Box<dyn Error>> {
+        let pool = store::connect(database.options.clone(), settings.database.max_connections).await?;
+        store::migrate(&pool).await?;
+        let tokens = token_options(&settings.auth, Some(keyring.jwt_secret()))?;
+        let ground = Ground {
+            pool,
+            embedded: database.is_embedded(),
+            sealer: Sealer::Local(std::sync::Arc::new(keyring)),
+            tokens,
+            metrics,
+        };
+        let roles = Roles { api: self.roles.contains(&Role::Api), worker: self.roles.contains(&Role::Worker) };
+        let address = server::start(settings, roles, ground, shutdown).await?;
+        let data_dir = settings.data_dir.display();
+        match address {
+            Some(address) => tracing::info!(%address, roles = ?self.roles, %data_dir, "ready"),
+            None => tracing::info!(roles = ?self.roles, %data_dir, "ready, without an API"),
+        }
         Ok(())
     }
 }

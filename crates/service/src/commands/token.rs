@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::auth::{Scope, ScopeSet, TokenOptions, mint};
+use crate::auth::{Scope, ScopeSet, mint};
+use crate::secrets::Keyring;
 use crate::settings::Settings;
+
+use super::{keyring_path, token_options};
 
 /// Arguments of `token`.
 #[derive(Debug, Args)]
@@ -33,13 +36,9 @@ impl Token {
             )
             .into());
         }
-        let options = TokenOptions {
-            secret: auth.jwt_secret.clone(),
-            jwks: None,
-            issuer: auth.issuer.clone(),
-            audience: auth.audience.clone(),
-            user_claim: auth.user_claim.clone(),
-        };
+        let path = keyring_path(&settings.data_dir);
+        let made = if auth.jwt_secret.is_none() { Some(Keyring::open_or_create(&path)?.jwt_secret()) } else { None };
+        let options = token_options(auth, made)?;
         println!("{}", mint(&options, self.user, self.scopes(), self.ttl)?);
         Ok(ExitCode::SUCCESS)
     }

@@ -22,8 +22,8 @@ pub struct TelegramSettings {
     pub account_per_second: u32,
     /// Time limit of one call.
     pub request_timeout: Duration,
-    /// Attempts to send one message while the platform cannot be reached.
-    pub max_attempts: u32,
+    /// How long a message is tried while the platform cannot be reached.
+    pub give_up_after: Duration,
     /// The application for user accounts; `None` leaves them off.
     pub application: Option<TelegramApplication>,
     /// An MTProto server instead of Telegram's.
@@ -60,7 +60,7 @@ impl TelegramSettings {
             group_per_minute: from.integer("group_per_minute", 1..=60_000),
             account_per_second: from.integer("account_per_second", 1..=1000),
             request_timeout: from.seconds("request_timeout_seconds", 1..=600),
-            max_attempts: from.integer("max_attempts", 1..=1000),
+            give_up_after: from.seconds("give_up_seconds", 1..=31_536_000),
             application: TelegramApplication::read(from),
             test_server,
         }

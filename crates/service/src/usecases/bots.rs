@@ -160,7 +160,10 @@ pub async fn update(
     let before = get(app, caller, id).await?;
     let status = match is_active {
         Some(true) if before.status == BotStatus::TokenRevoked.name() => {
-            return Err(Error::new(Code::Conflict, "Telegram refuses the bot's token: replace it to switch the bot on."));
+            return Err(Error::new(
+                Code::Conflict,
+                "Telegram refuses the bot's token: replace it to switch the bot on.",
+            ));
         }
         Some(true) => Some(BotStatus::Active),
         Some(false) => Some(BotStatus::Off),
@@ -172,8 +175,7 @@ pub async fn update(
     let mut tx = app.pool.begin().await?;
     let row = table::update(&mut tx, id, &settings, status).await?.ok_or_else(|| Error::not_found("bot"))?;
     tell(&mut tx, &row, "bot.updated", "update").await?;
-    let change =
-        Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.update") };
+    let change = Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.update") };
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
@@ -187,7 +189,10 @@ pub async fn replace_token(app: &App, caller: &Caller, id: Uuid, token: SecretSt
     if bot.id != before.telegram_bot_id {
         return Err(Error::new(
             Code::BotMismatch,
-            format!("The token belongs to @{}, not to @{}. Connect it as a bot of its own.", bot.username, before.username),
+            format!(
+                "The token belongs to @{}, not to @{}. Connect it as a bot of its own.",
+                bot.username, before.username
+            ),
         ));
     }
     let sealed = seal(app, id, &token).await?;
@@ -301,8 +306,15 @@ mod tests {
     #[test]
     fn only_what_can_be_a_token_reaches_telegram() {
         assert!(has_token_form("123456789:AAF0123456789abcdefghijklmnopqrstuv"));
-        for bad in ["", "123", "123:", "abc:AAF0123456789abcdefghijklmnopqrstuv", "1:short",
-            "1:AAF0123456789abcdefghijklmnopqrst/../x", "1:AAF0123456789abcdefghijklmnop qrst"] {
+        for bad in [
+            "",
+            "123",
+            "123:",
+            "abc:AAF0123456789abcdefghijklmnopqrstuv",
+            "1:short",
+            "1:AAF0123456789abcdefghijklmnopqrst/../x",
+            "1:AAF0123456789abcdefghijklmnop qrst",
+        ] {
             assert!(!has_token_form(bad), "{bad}");
         }
     }

@@ -113,13 +113,7 @@ pub async fn send(
 }
 
 /// Finds out why a message was not stored.
-async fn refused(
-    app: &App,
-    caller: &Caller,
-    route: &str,
-    sender_id: Uuid,
-    key: Option<Key>,
-) -> Result<(u16, Value)> {
+async fn refused(app: &App, caller: &Caller, route: &str, sender_id: Uuid, key: Option<Key>) -> Result<(u16, Value)> {
     require_visible(app, caller, route, sender_id).await?;
     let sender = store::senders::find(&app.pool, sender_id).await?.ok_or_else(|| Error::not_found(route))?;
     if let Some((key, hash)) = key
