@@ -1,3 +1,10 @@
 //! A strict stand-in for Telegram: Bot API and MTProto. Never part of the release binary.
+//!
+//! Tests start it in their own process with [`Sim::start`]; the `telegram-sim` binary wraps the same. Both halves act
+//! on one [`world`].
 
+pub mod bot_api;
+mod sim;
 pub mod world;
+
+pub use sim::{Sim, SimOptions};
