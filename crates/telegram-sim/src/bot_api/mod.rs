@@ -1,6 +1,6 @@
 //! The Bot API over HTTP.
 //!
-//! `server` accepts connections and can cut them; `request` reads `/bot<token>/<method>`; `faults` and `limits` come
+//! `request` reads `/bot<token>/<method>`; `faults` and `limits` come
 //! next; `methods` act on the world; `render` and `reply` make the answer; `webhooks` delivers updates.
 
 mod counters;
@@ -11,7 +11,6 @@ mod methods;
 mod render;
 mod reply;
 mod request;
-mod server;
 mod text;
 mod webhooks;
 
@@ -21,18 +20,20 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::counters::{Counters, Counts};
 pub use self::faults::{ActiveFault, Fault, FaultAction, Faults};
 pub use self::limits::{Limiter, Limits};
 pub use self::request::token_bot_id;
-pub(crate) use self::server::serve;
 pub use self::text::{Formatted, parse as parse_text};
 
 use self::reply::{ApiError, HttpAnswer, raw_answer, respond};
 use self::request::{Call, read_params, split_path};
 use self::webhooks::Webhooks;
+use crate::server::serve;
 use crate::world::{NewUser, UserId, World};
 
 /// The Bot API server: everything that its connections share.
@@ -105,8 +106,24 @@ impl BotApi {
         self.sessions.press(&self.world, user, uid, data)
     }
 
+    /// Serves on this listener until `stop`.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let new_service = || {
+            let (api, open) = (Arc::clone(&self), Arc::new(self.counters.connection()));
+            service_fn(move |request| {
+                let (api, open) = (Arc::clone(&api), Arc::clone(&open));
+                async move {
+                    let answer = api.handle(request).await;
+                    drop(open);
+                    answer
+                }
+            })
+        };
+        serve(listener, stop, new_service).await;
+    }
+
     /// Answers one request, or cuts its connection.
-    pub(crate) async fn handle(&self, request: Request<Incoming>) -> Result<HttpAnswer, Cut> {
+    async fn handle(&self, request: Request<Incoming>) -> Result<HttpAnswer, Cut> {
         let Some((token, method)) = split_path(request.uri().path()) else {
             return Ok(respond(Err(ApiError::new(404, "Not Found"))));
         };

@@ -76,9 +76,9 @@ impl ApiError {
         Self { parameters: Some(parameters), ..self }
     }
 
-    /// The `error_code`.
-    pub fn code(&self) -> u16 {
-        self.code
+    /// The `description`.
+    pub fn description(&self) -> &str {
+        &self.description
     }
 }
 
