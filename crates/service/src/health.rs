@@ -68,10 +68,9 @@ impl Readiness {
 }
 
 fn push(views: &mut Vec<DependencyView>, name: &'static str, state: Result<String, String>) -> bool {
-    let (status, detail) = match &state {
-        Ok(detail) => ("ok", detail.clone()),
-        Err(detail) => ("unavailable", detail.clone()),
-    };
+    let good = state.is_ok();
+    let status = if good { "ok" } else { "unavailable" };
+    let detail = state.unwrap_or_else(|problem| problem);
     views.push(DependencyView { name, status, detail });
-    state.is_ok()
+    good
 }

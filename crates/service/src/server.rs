@@ -98,8 +98,8 @@ pub async fn start(
         verifier: Verifier::new(&tokens)?,
         limiter: UserLimiter::new(settings.limits.user_rps, settings.limits.user_burst),
     };
-    let routes = api::router(ApiState { app, readiness: readiness.clone(), metrics });
-    let router = layers(routes, &http_options(settings)?, Arc::new(gate))?;
+    let endpoints = api::router(ApiState { app, readiness: readiness.clone(), metrics });
+    let router = layers(endpoints, &http_options(settings)?, Arc::new(gate))?;
     let listener = TcpListener::bind(settings.http.bind).await.map_err(|error| in_use(settings.http.bind, &error))?;
     let address = listener.local_addr()?;
     let options = ServerOptions {

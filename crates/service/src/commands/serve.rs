@@ -83,10 +83,8 @@ impl Serve {
         let roles = Roles { api: self.roles.contains(&Role::Api), worker: self.roles.contains(&Role::Worker) };
         let address = server::start(settings, roles, ground, shutdown).await?;
         let data_dir = settings.data_dir.display();
-        match address {
-            Some(address) => tracing::info!(%address, roles = ?self.roles, %data_dir, "ready"),
-            None => tracing::info!(roles = ?self.roles, %data_dir, "ready, without an API"),
-        }
+        let address = address.map(tracing::field::display);
+        tracing::info!(address, roles = ?self.roles, %data_dir, "ready");
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ impl Sender for BotSender {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>> {
         Box::pin(async move {
             let chat = self.bot_api.get_chat(&self.token, &ChatRef::Username(format!("@{name}"))).await;
-            chat.map(|chat| chat.id).map_err(refusal)
+            chat.map(|chat| chat.id).map_err(|error| refusal(&error))
         })
     }
 
@@ -68,13 +68,13 @@ impl Sender for BotSender {
     }
 }
 
-fn refusal(error: CallError) -> Refusal {
+fn refusal(error: &CallError) -> Refusal {
     let code = error.code();
     let description = error.to_string();
     let verdict = match error {
         CallError::Unavailable { .. } => Verdict::Retry,
         CallError::Unauthorized { .. } => Verdict::SenderDead,
-        CallError::Wait { after } => Verdict::Wait { after, hold: Hold::Chat },
+        CallError::Wait { after } => Verdict::Wait { after: *after, hold: Hold::Chat },
         CallError::Refused { .. } => Verdict::Fail,
     };
     Refusal { code, description, verdict }

@@ -26,9 +26,9 @@ pub enum Webhook {
     Removed(String),
 }
 
-/// The data that a bot's envelope is bound to.
+/// What a bot's envelope is bound to.
 pub fn token_purpose(id: Uuid) -> String {
-    format!("telegram_bots/{id}/bot_token")
+    crate::secrets::purpose("telegram_bots", id, "bot_token")
 }
 
 /// Connects a bot: checks its token with Telegram, seals it, and stores it.
