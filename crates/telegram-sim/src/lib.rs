@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod server;
 mod sim;
+pub mod mtproto;
 pub mod world;
 
 pub use demo::{DEMO, Demo};

@@ -1,0 +1,5 @@
+//! The MTProto half.
+
+pub mod handshake;
+pub mod srp;
+pub mod wire;
