@@ -6,9 +6,9 @@
 pub mod bot_api;
 mod control;
 mod demo;
+pub mod mtproto;
 mod server;
 mod sim;
-pub mod mtproto;
 pub mod world;
 
 pub use demo::{DEMO, Demo};

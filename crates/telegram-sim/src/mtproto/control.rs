@@ -1,11 +1,13 @@
 //! What a test, the control API or a person's phone does to the server.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::cloud::accounts::{NewAccount, digits};
+use super::cloud::Cloud;
+use super::cloud::accounts::{Account, NewAccount, digits};
 use super::cloud::keys::{AuthorizationInfo, Revocation};
 use super::cloud::settings::Settings;
 use super::cloud::tokens::{TokenError, token_of};
@@ -14,7 +16,7 @@ use super::faults::Fault;
 use super::server::Mtproto;
 use super::srp::Verifier;
 use super::wire::cipher::AuthKey;
-use crate::world::{Body, SendError, UserId, Via};
+use crate::world::{Body, SendError, User, UserId, Via};
 
 /// Why a control call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,33 @@ pub enum ControlError {
     /// The message is refused.
     #[error(transparent)]
     Send(#[from] SendError),
+}
+
+/// An account, as the control API lists it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountInfo {
+    /// User id.
+    pub user_id: UserId,
+    /// Digits.
+    pub phone: String,
+    /// Home data centre.
+    pub dc: i32,
+    /// First and last name.
+    pub name: String,
+    /// Without `@`.
+    pub username: Option<String>,
+    /// Whether it has a password of two-step verification.
+    pub has_password: bool,
+    /// Hint of the password.
+    pub hint: Option<String>,
+    /// Whether messages to strangers answer `PEER_FLOOD`.
+    pub spam_limited: bool,
+    /// Whether the phone is banned.
+    pub banned: bool,
+    /// The last login code that the person received.
+    pub last_code: Option<String>,
+    /// How many keys are signed in.
+    pub sessions: usize,
 }
 
 /// What the server counted.
@@ -242,6 +271,42 @@ impl Mtproto {
         }
     }
 
+    /// Forgets everything: keys, accounts, files and faults. Open connections are cut; settings and counts stay.
+    pub fn reset(&self) {
+        let mut cloud = self.core.cloud();
+        cloud.live.keys().for_each(|key| {
+            cloud.command(*key, Command::Close);
+        });
+        *cloud = Cloud::new(self.core.world.subscribe(), cloud.settings.clone());
+        drop(cloud);
+        self.clear_faults();
+    }
+
+    /// Where the data centres listen.
+    pub fn addresses(&self) -> BTreeMap<i32, SocketAddr> {
+        self.core.addresses()
+    }
+
+    /// The accounts: user id, phone and home data centre.
+    pub fn accounts(&self) -> Vec<AccountInfo> {
+        let cloud = self.core.cloud();
+        let world = self.core.world.lock();
+        let info = |(id, account): (&UserId, &Account)| AccountInfo {
+            user_id: *id,
+            phone: account.phone.clone(),
+            dc: account.dc,
+            name: world.user(*id).map_or_else(String::new, User::full_name),
+            username: world.user(*id).and_then(|user| user.username.clone()),
+            has_password: account.password.is_some(),
+            hint: account.password.as_ref().map(|password| password.hint.clone()),
+            spam_limited: account.spam_limited,
+            banned: account.banned,
+            last_code: cloud.codes.last(&account.phone).map(str::to_owned),
+            sessions: account.keys.len(),
+        };
+        cloud.accounts.iter().map(info).collect()
+    }
+
     /// Takes a key from outside; replaces one with the same identifier.
     pub fn add_key(&self, dc: i32, key: [u8; 256]) -> Result<(), ControlError> {
         if !self.core.has_dc(dc) {
@@ -252,7 +317,7 @@ impl Mtproto {
     }
 }
 
-fn keys_of(cloud: &super::cloud::Cloud, user: UserId) -> Result<Vec<i64>, ControlError> {
+fn keys_of(cloud: &Cloud, user: UserId) -> Result<Vec<i64>, ControlError> {
     let account = cloud.accounts.get(&user).ok_or(ControlError::NoAccount)?;
     Ok(account.keys.iter().copied().collect())
 }

@@ -25,5 +25,5 @@ pub mod wire;
 pub use self::cloud::accounts::NewAccount;
 pub use self::cloud::keys::{AuthorizationInfo, Revocation};
 pub use self::cloud::settings::Settings;
-pub use self::control::{ControlError, Counters};
+pub use self::control::{AccountInfo, ControlError, Counters};
 pub use self::server::{Mtproto, Options};
