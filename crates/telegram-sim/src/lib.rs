@@ -6,6 +6,7 @@
 pub mod bot_api;
 mod control;
 mod demo;
+pub mod mtproto;
 mod server;
 mod sim;
 pub mod world;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Parser};
 use serde_json::json;
 use telegram_sim::bot_api::Limits;
-use telegram_sim::{DEMO, Sim, SimOptions};
+use telegram_sim::{DEMO, Sim, SimOptions, mtproto};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +18,12 @@ struct Args {
     /// Serve the Bot API here; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT", group = "addresses")]
     bot_api: Option<String>,
+    /// Serve MTProto here, all data centres at one address; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", group = "addresses")]
+    mtproto: Option<String>,
+    /// Give each MTProto data centre a port of its own, from that of --mtproto on.
+    #[arg(long, requires = "mtproto")]
+    mtproto_port_per_dc: bool,
     /// Serve the control API and the page here; port 0 picks a free one.
     #[arg(long, value_name = "HOST:PORT", group = "addresses")]
     control: Option<String>,
@@ -49,6 +55,9 @@ async fn run(args: Args) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let sim = Sim::start(SimOptions {
         bot_api: resolve(args.bot_api).await?,
+        mtproto: resolve(args.mtproto).await?,
+        mtproto_port_per_dc: args.mtproto_port_per_dc,
+        mtproto_settings: mtproto::Settings { limits: !args.no_limits, ..mtproto::Settings::default() },
         control: resolve(args.control).await?,
         limits: Limits { enabled: !args.no_limits, ..Limits::default() },
         open_world: args.open_world,
@@ -71,6 +80,7 @@ async fn run(args: Args) -> std::io::Result<()> {
 fn announce(sim: &Sim) -> std::io::Result<()> {
     let mut line = json!(DEMO);
     line["bot_api"] = json!(sim.bot_api);
+    line["mtproto"] = json!(sim.mtproto);
     line["control"] = json!(sim.control);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;

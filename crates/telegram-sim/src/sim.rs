@@ -8,6 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::bot_api::{BotApi, Fault, Limits};
+use crate::mtproto::{self, Mtproto};
 use crate::world::{Filter, NewUser, UserId, World};
 use crate::{control, demo};
 
@@ -16,6 +17,12 @@ use crate::{control, demo};
 pub struct SimOptions {
     /// Address of the Bot API; `None` leaves it out.
     pub bot_api: Option<SocketAddr>,
+    /// Address of the MTProto server; `None` leaves it out.
+    pub mtproto: Option<SocketAddr>,
+    /// Whether each MTProto data centre has a port of its own, from that of `mtproto` on.
+    pub mtproto_port_per_dc: bool,
+    /// Times and limits of the MTProto server.
+    pub mtproto_settings: mtproto::Settings,
     /// Address of the control API and the page; `None` leaves them out.
     pub control: Option<SocketAddr>,
     /// Sending limits of the Bot API.
@@ -35,6 +42,9 @@ impl Default for SimOptions {
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         Self {
             bot_api: any,
+            mtproto: any,
+            mtproto_port_per_dc: false,
+            mtproto_settings: mtproto::Settings::default(),
             control: any,
             limits: Limits::default(),
             open_world: false,
@@ -46,10 +56,11 @@ impl Default for SimOptions {
 }
 
 /// A running simulator. Dropping it stops it.
-#[derive(Debug)]
 pub struct Sim {
     /// Where the Bot API listens, if it was asked for.
     pub bot_api: Option<SocketAddr>,
+    /// Where the MTProto server listens, if it was asked for; with a port for each data centre, the first of them.
+    pub mtproto: Option<SocketAddr>,
     /// Where the control API and the page listen, if they were asked for.
     pub control: Option<SocketAddr>,
     core: Core,
@@ -58,10 +69,11 @@ pub struct Sim {
 }
 
 /// What the servers of one simulator share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) world: World,
     pub(crate) api: Arc<BotApi>,
+    pub(crate) mtproto: Option<Arc<Mtproto>>,
     keep_messages: Option<usize>,
     demo: bool,
 }
@@ -70,6 +82,9 @@ impl Core {
     /// Back to the start: the demo, if there is one, and nothing else. Limits stay.
     pub(crate) fn reset(&self) {
         self.api.reset();
+        if let Some(mtproto) = &self.mtproto {
+            mtproto.reset();
+        }
         let mut state = self.world.lock();
         state.reset(self.keep_messages);
         if self.demo {
@@ -85,13 +100,24 @@ impl Sim {
         let resumed = options.world.is_some();
         let world = options.world.unwrap_or_default();
         let api = BotApi::new(world.clone(), options.limits, options.open_world, stop.child_token());
-        let core = Core { world, api, keep_messages: options.keep_messages, demo: options.demo };
+        let mtproto = match options.mtproto {
+            None => None,
+            Some(listen) => {
+                let port_per_dc = options.mtproto_port_per_dc;
+                let options = mtproto::Options { listen, port_per_dc, settings: options.mtproto_settings };
+                let started = Mtproto::start(world.clone(), options).await;
+                Some(Arc::new(started.map_err(|error| cannot_listen(listen, &error))?))
+            }
+        };
+        let core = Core { world, api, mtproto, keep_messages: options.keep_messages, demo: options.demo };
         if !resumed {
             core.reset();
         }
         let (bot_api, control) = (bind(options.bot_api).await?, bind(options.control).await?);
         let tasks = TaskTracker::new();
-        let mut sim = Self { bot_api: None, control: None, core, tasks, stop: stop.clone().drop_guard() };
+        let mut sim =
+            Self { bot_api: None, mtproto: None, control: None, core, tasks, stop: stop.clone().drop_guard() };
+        sim.mtproto = sim.core.mtproto.as_ref().and_then(|mtproto| mtproto.address(1));
         if let Some(listener) = bot_api {
             sim.bot_api = Some(listener.local_addr()?);
             sim.tasks.spawn(Arc::clone(&sim.core.api).serve(listener, stop.clone()));
@@ -130,6 +156,14 @@ impl Sim {
         &self.core.api
     }
 
+    /// The MTProto server: accounts, keys, faults and counters.
+    ///
+    /// # Panics
+    /// If it was left out.
+    pub fn accounts(&self) -> &Mtproto {
+        self.core.mtproto.as_deref().expect("the simulator was started without MTProto")
+    }
+
     /// Creates a bot and returns its token.
     pub fn add_bot(&self) -> String {
         self.world().lock().add_bot(None, None)
@@ -166,13 +200,18 @@ impl Sim {
     pub async fn stop(self) {
         drop(self.stop);
         self.tasks.wait().await;
+        if let Some(mtproto) = &self.core.mtproto {
+            mtproto.stop().await;
+        }
     }
 }
 
 async fn bind(address: Option<SocketAddr>) -> std::io::Result<Option<TcpListener>> {
     let Some(address) = address else { return Ok(None) };
     let listener = TcpListener::bind(address).await;
-    listener
-        .map(Some)
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    listener.map(Some).map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }

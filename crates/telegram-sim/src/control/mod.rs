@@ -1,6 +1,7 @@
 //! The control API: what a test or a person does to the simulated world, and the page that shows it. JSON in and out;
 //! `docs/TELEGRAM-SIM.md` lists it.
 
+mod accounts;
 mod chats;
 mod messages;
 mod page;
@@ -28,6 +29,7 @@ pub(crate) async fn serve(listener: TcpListener, core: Core, stop: CancellationT
 fn routes() -> Router<Core> {
     Router::new()
         .merge(page::routes())
+        .nest("/mtproto", accounts::routes())
         .route("/bots", get(people::list_bots).post(people::add_bot))
         .route("/bots/{id}", patch(people::change_bot))
         .route("/bots/{id}/revoke", post(people::revoke))

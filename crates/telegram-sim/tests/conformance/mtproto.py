@@ -1,0 +1,221 @@
+"""Telethon, a client that is not ours, against the simulator: the real key exchange, and everything an account does.
+
+Usage: mtproto.py CONTROL_URL
+
+Each step is an assertion; the first that fails ends the program with a traceback. The control API plays the phone.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+import urllib.parse
+import urllib.request
+
+from telethon import TelegramClient, errors, events, functions, types
+from telethon.crypto import rsa
+from telethon.sessions import StringSession
+
+CONTROL = sys.argv[1]
+API_ID, API_HASH = 12345, "0123456789abcdef0123456789abcdef"
+WAIT = 20
+
+
+def control(method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(CONTROL + path, data=data, method=method)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request) as response:
+        text = response.read().decode()
+    return text if path.endswith(".pem") else json.loads(text)
+
+
+class Phone:
+    """The person: an account with a phone in the hand."""
+
+    def __init__(self, phone, **account):
+        self.phone = phone
+        self.account = control("POST", "/mtproto/accounts", {"phone": phone, **account})
+        self.id = self.account["user_id"]
+
+    def code(self):
+        return control("GET", f"/mtproto/codes/{self.phone}")["code"]
+
+    def scan(self, link):
+        control("POST", f"/mtproto/accounts/{self.id}/scan", {"link": link})
+
+
+def client(session=None, dc=2):
+    if session is None:
+        session = StringSession()
+        host, port = control("GET", "/mtproto/dcs")[str(dc)].rsplit(":", 1)
+        session.set_dc(dc, host, int(port))
+    return TelegramClient(session, API_ID, API_HASH, device_model="Conformance", app_version="1.0")
+
+
+async def raises(error, call):
+    try:
+        await call
+    except error as caught:
+        return caught
+    raise AssertionError(f"{error.__name__} expected")
+
+
+async def wait_for(predicate, what):
+    for _ in range(WAIT * 20):
+        if predicate():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+async def code_login(person):
+    """By code, with a wrong code first; the phone's data centre is not the one that the client begins with."""
+    c = client(dc=2)
+    await c.connect()
+    assert not await c.is_user_authorized()
+    sent = await c.send_code_request(person.phone)
+    assert c.session.dc_id == person.account["dc"], "PHONE_MIGRATE was followed"
+    assert isinstance(sent.type, types.auth.SentCodeTypeSms), sent
+    wrong = "00000" if person.code() != "00000" else "11111"
+    await raises(errors.PhoneCodeInvalidError, c.sign_in(person.phone, wrong))
+    me = await c.sign_in(person.phone, person.code())
+    assert (me.id, me.phone) == (person.id, person.phone)
+    assert await c.is_user_authorized()
+    return c
+
+
+async def password_login(person, password):
+    """By code and password: the second device gets its code in the app of the first, and a wrong password first."""
+    c = client(dc=person.account["dc"])
+    await c.connect()
+    await c.send_code_request(person.phone)
+    await raises(errors.SessionPasswordNeededError, c.sign_in(person.phone, person.code()))
+    info = await c(functions.account.GetPasswordRequest())
+    assert info.has_password and info.hint == "pet", info
+    await raises(errors.PasswordHashInvalidError, c.sign_in(password="wrong"))
+    me = await c.sign_in(password=password)
+    assert me.id == person.id
+    return c
+
+
+async def qr_login(person, password=None):
+    """By QR, from a data centre that is not the account's."""
+    c = client(dc=2)
+    await c.connect()
+    qr = await c.qr_login()
+    assert qr.url.startswith("tg://login?token=")
+    waiting = asyncio.ensure_future(qr.wait(WAIT))
+    await asyncio.sleep(0.2)
+    person.scan(qr.url)
+    if password is None:
+        me = await waiting
+    else:
+        await raises(errors.SessionPasswordNeededError, waiting)
+        me = await c.sign_in(password=password)
+    assert me.id == person.id
+    assert c.session.dc_id == person.account["dc"], "the login moved to the account's data centre"
+    return c
+
+
+async def talk(alice, bob, bob_id):
+    """Both ways, with formatting, a reply, a file, an edit and a deletion; pushes arrive as they happen."""
+    heard = []
+    bob.add_event_handler(lambda event: heard.append(event), events.NewMessage(incoming=True))
+    edited, deleted = [], []
+    bob.add_event_handler(lambda event: edited.append(event), events.MessageEdited())
+    bob.add_event_handler(lambda event: deleted.append(event), events.MessageDeleted())
+
+    contact = types.InputPhoneContact(1, "+15550002", "Bob", "")
+    found = await alice(functions.contacts.ImportContactsRequest([contact]))
+    assert [user.id for user in found.users] == [bob_id]
+    sent = await alice.send_message(bob_id, "**hello** from Alice", parse_mode="md")
+    await wait_for(lambda: heard, "the message")
+    assert heard[0].raw_text == "hello from Alice"
+    assert isinstance(heard[0].entities[0], types.MessageEntityBold)
+    reply = await heard[0].reply("hello back")
+    assert reply.out and reply.reply_to.reply_to_msg_id == heard[0].id
+
+    await alice.edit_message(bob_id, sent.id, "hello again")
+    await wait_for(lambda: edited, "the edit")
+    assert edited[0].raw_text == "hello again"
+
+    data = bytes(range(256)) * 600
+    message = await alice.send_file(bob_id, data, caption="a file", attributes=[types.DocumentAttributeFilename("x.bin")])
+    await wait_for(lambda: len(heard) == 2, "the file")
+    assert heard[1].raw_text == "a file"
+    assert await heard[1].download_media(bytes) == data
+
+    await alice.delete_messages(bob_id, [message.id])
+    await wait_for(lambda: deleted, "the deletion")
+    texts = [message.raw_text async for message in alice.iter_messages(bob_id)]
+    assert texts == ["hello back", "hello again"], texts
+    dialogs = [dialog.id for dialog in await alice.get_dialogs()]
+    assert bob_id in dialogs, dialogs
+
+    request = functions.messages.SendMessageRequest(await alice.get_input_entity(bob_id), "once", random_id=77)
+    await alice(request)
+    await raises(errors.RandomIdDuplicateError, alice(request))
+    stranger = types.InputPeerUser(bob_id, 1)
+    await raises(errors.PeerIdInvalidError, alice.send_message(stranger, "no"))
+
+
+async def difference(bob, alice, bob_id):
+    """What happens while a client is away is there when it comes back."""
+    session = StringSession(bob.session.save())
+    state = await bob(functions.updates.GetStateRequest())
+    await bob.disconnect()
+    for text in ("missed 1", "missed 2"):
+        await alice.send_message(bob_id, text)
+    again = client(session=session)
+    await again.connect()
+    missed = await again(functions.updates.GetDifferenceRequest(pts=state.pts, date=state.date, qts=state.qts))
+    assert [message.message for message in missed.new_messages] == ["missed 1", "missed 2"], missed
+    assert missed.state.pts == state.pts + 2
+    # Without asking, too.
+    heard = []
+    again.add_event_handler(lambda event: heard.append(event.raw_text), events.NewMessage(incoming=True))
+    await alice.send_message(bob_id, "live again")
+    await wait_for(lambda: "live again" in heard, "the push after coming back")
+    # A cut is survived.
+    control("POST", f"/mtproto/accounts/{bob_id}/cut")
+    await asyncio.sleep(0.2)
+    await alice.send_message(bob_id, "after the cut")
+    await wait_for(lambda: "after the cut" in heard, "the push after the cut")
+    return again
+
+
+async def main():
+    rsa.add_key(control("GET", "/mtproto/rsa.pem"), old=False)
+    alice_phone = Phone("15550001", dc=4, first_name="Alice", username="alice_conformance")
+    bob_phone = Phone("15550002", dc=2, first_name="Bob")
+    carol_phone = Phone("15550003", dc=5, first_name="Carol", password="hunter2", hint="pet")
+
+    alice = await code_login(alice_phone)
+    bob = await qr_login(bob_phone)
+    carol = await qr_login(carol_phone, password="hunter2")
+    second = await password_login(carol_phone, "hunter2")
+    codes = [message.raw_text async for message in carol.iter_messages(777000)]
+    assert codes and carol_phone.code() in codes[0], "the code came to the other device"
+    devices = await second(functions.account.GetAuthorizationsRequest())
+    assert len(devices.authorizations) == 2
+
+    await second.edit_2fa(current_password="hunter2", new_password="better", hint="new")
+    third = await qr_login(carol_phone, password="better")
+
+    await talk(alice, bob, bob_phone.id)
+    bob = await difference(bob, alice, bob_phone.id)
+
+    resolved = await carol.get_entity("alice_conformance")
+    assert resolved.id == alice_phone.id
+    await raises(ValueError, carol.get_entity("nobody_has_this_name"))
+
+    for c in (alice, bob, carol, second, third):
+        assert await c.log_out()
+    assert all(control("GET", f"/mtproto/accounts/{p.id}/sessions") == [] for p in (alice_phone, bob_phone, carol_phone))
+    counters = control("GET", "/mtproto/counters")
+    assert counters["auth_key_duplicated"] == 0, counters
+    print("handshakes:", counters["handshakes"], "requests:", sum(counters["methods"].values()))
+
+
+asyncio.run(asyncio.wait_for(main(), 240))
