@@ -4,35 +4,38 @@
 //! - [`account`]: the user it runs as;
 //! - [`layout`]: where its files are;
 //! - [`processes`]: what is running of it;
-//! - [`server`]: makes the cluster and starts the server.
+//! - `server`: makes the cluster, starts and ends the server;
+//! - `keeper`: starts it again when it ends unasked.
 //!
 //! It listens on a socket in a private folder only, so that whoever can reach the socket is let in without a password.
 
 pub mod account;
 pub mod binaries;
 mod error;
+mod keeper;
 pub mod layout;
 pub mod processes;
 mod server;
 #[cfg(test)]
 mod tests;
 
-use std::process::ExitStatus;
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
-use tokio::process::Child;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, timeout};
 
 use crate::data_dir::DataDir;
 use crate::settings::DatabaseSettings;
 
 pub use error::{INSTALL_HINT, PostgresError};
+use keeper::{Ending, Keeper};
 use layout::{Layout, PORT};
 use processes::{PidFile, State};
+use server::Server;
 
 /// The superuser of the cluster and the database of the service.
 const NAME: &str = "integrations";
@@ -44,14 +47,14 @@ const IMMEDIATE: Duration = Duration::from_secs(5);
 /// How long a server that runs may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A running private PostgreSQL. Dropping it leaves the server running, for the next start to adopt.
+/// A running private PostgreSQL. It is started again when it ends unasked. Dropping this leaves the server running, for
+/// the next start to adopt.
 #[derive(Debug)]
 pub struct Embedded {
     layout: Layout,
-    pid: Pid,
-    /// The server when it is a child of this process; a child that ended has to be waited for.
-    child: Option<Child>,
-    log_keeper: JoinHandle<()>,
+    adopted: bool,
+    ending: oneshot::Sender<Ending>,
+    keeper: JoinHandle<()>,
 }
 
 impl Embedded {
@@ -59,18 +62,21 @@ impl Embedded {
     /// service is adopted when it answers, else restarted.
     pub async fn start(data_dir: &DataDir, settings: &DatabaseSettings) -> Result<Self, PostgresError> {
         let layout = Layout::of(data_dir.path());
-        let (pid, child) = match adopt(&layout).await? {
-            Some(pid) => (pid, None),
-            None => server::start(data_dir, &layout, settings).await?,
+        let running = adopt(&layout).await?;
+        let adopted = running.is_some();
+        let server = match running {
+            Some(server) => server,
+            None => Server::start(&layout, settings).await?,
         };
         ensure_database(&layout).await?;
-        let log_keeper = tokio::spawn(keep_log(layout.clone()));
-        Ok(Self { layout, pid, child, log_keeper })
+        let (ending, asked) = oneshot::channel();
+        let keeper = Keeper { layout: layout.clone(), settings: settings.clone(), server };
+        Ok(Self { layout, adopted, ending, keeper: tokio::spawn(keeper.run(asked)) })
     }
 
     /// Whether the server was running already.
     pub fn is_adopted(&self) -> bool {
-        self.child.is_none()
+        self.adopted
     }
 
     /// How to connect to the service's database.
@@ -81,28 +87,18 @@ impl Embedded {
     /// Ends the server: connections are cut and running transactions rolled back. When that takes too long, it ends at
     /// once, and the next start recovers.
     pub async fn stop(self) {
-        self.end(&[(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE), (Signal::KILL, IMMEDIATE)]).await;
+        self.end(Ending::Fast).await;
     }
 
     /// Ends the server at once; the next start recovers.
     pub async fn stop_now(self) {
-        self.end(&[(Signal::QUIT, IMMEDIATE), (Signal::KILL, IMMEDIATE)]).await;
+        self.end(Ending::Immediate).await;
     }
 
-    async fn end(mut self, steps: &[(Signal, Duration)]) {
-        self.log_keeper.abort();
-        for &(signal, limit) in steps {
-            processes::signal(self.pid, signal);
-            let ended = match &mut self.child {
-                Some(child) => timeout(limit, child.wait()).await.is_ok_and(|end: Result<ExitStatus, _>| end.is_ok()),
-                None => processes::wait_gone(&self.layout, limit).await,
-            };
-            if ended {
-                tracing::info!("PostgreSQL ended");
-                return;
-            }
-            tracing::warn!(limit_seconds = limit.as_secs(), "PostgreSQL takes long to end");
-        }
+    async fn end(self, ending: Ending) {
+        // The keeper ends only when it is asked to, and a panic in it is logged; there is nothing more to do then.
+        let _ = self.ending.send(ending);
+        let _ = self.keeper.await;
     }
 }
 
@@ -112,18 +108,17 @@ fn options(layout: &Layout, database: &str) -> PgConnectOptions {
 }
 
 /// How to connect to the private PostgreSQL of a data folder that another process has started.
-pub fn running_options(data_dir: &std::path::Path) -> PgConnectOptions {
+pub fn running_options(data_dir: &Path) -> PgConnectOptions {
     options(&Layout::of(data_dir), NAME)
 }
 
 /// The server that runs already, if it answers. Otherwise what is left of it has ended when this returns.
-async fn adopt(layout: &Layout) -> Result<Option<Pid>, PostgresError> {
-    let members = processes::members(layout);
+async fn adopt(layout: &Layout) -> Result<Option<Server>, PostgresError> {
     let server = PidFile::read(&layout.cluster).filter(|file| processes::is_member(layout, file.pid));
     if let Some(PidFile { pid, state }) = server {
         if state != State::Stopping && server::answers(layout, pid).await {
             tracing::info!(pid = pid.as_raw_nonzero(), "adopted the PostgreSQL that was running");
-            return Ok(Some(pid));
+            return Ok(Some(Server::adopted(pid)));
         }
         tracing::warn!(pid = pid.as_raw_nonzero(), "the PostgreSQL that was running does not answer: ending it");
         // One that is on its way out is writing its last checkpoint; one that hangs gains nothing from more time.
@@ -135,16 +130,7 @@ async fn adopt(layout: &Layout) -> Result<Option<Pid>, PostgresError> {
             }
         }
     }
-    // Processes whose server was killed notice that by themselves, but not while they are stuck.
-    if members.is_some() {
-        if !processes::wait_gone(layout, IMMEDIATE).await {
-            for pid in processes::members(layout).unwrap_or_default() {
-                processes::signal(pid, Signal::KILL);
-            }
-            processes::wait_gone(layout, IMMEDIATE).await;
-        }
-        processes::remove_traces(layout).map_err(PostgresError::system("clean up", &layout.cluster))?;
-    }
+    server::clear(layout).await?;
     Ok(None)
 }
 
@@ -160,14 +146,4 @@ async fn ensure_database(layout: &Layout) -> Result<(), PostgresError> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
-}
-
-async fn keep_log(layout: Layout) {
-    let mut tick = interval(Duration::from_mins(1));
-    loop {
-        tick.tick().await;
-        if let Err(error) = layout.bound_log() {
-            tracing::warn!(error = %error, "cannot cut the log of PostgreSQL");
-        }
-    }
 }

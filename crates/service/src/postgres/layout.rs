@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::account::Account;
 use super::error::PostgresError;
-use crate::data_dir::{DataDir, private_folder};
+use crate::data_dir::private_folder;
 
 /// The port is only a part of the socket's name.
 pub const PORT: u16 = 5432;
@@ -54,12 +54,11 @@ impl Layout {
     }
 
     /// Makes the folders around the cluster, and hands the socket's over to the server's user.
-    pub fn prepare(&self, data_dir: &DataDir, account: Option<&Account>) -> Result<(), PostgresError> {
+    pub fn prepare(&self, account: Option<&Account>) -> Result<(), PostgresError> {
         std::fs::create_dir_all(&self.folder).map_err(PostgresError::system("create", &self.folder))?;
         if let Some(account) = account {
             account.check_reach(&self.folder)?;
         }
-        debug_assert!(self.folder.starts_with(data_dir.path()), "the folder is under the lock of the data folder");
         self.hand_over(&self.socket, account)
     }
 

@@ -1,10 +1,10 @@
-//! Makes the cluster and starts the server.
+//! Makes the cluster, starts the server and ends it.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use sqlx::{ConnectOptions, Connection};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -12,14 +12,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::account::Account;
 use super::binaries::{Binaries, cluster_version};
 use super::error::PostgresError;
+use super::keeper::Ending;
 use super::layout::{Layout, PORT};
 use super::processes::{self, PidFile, State};
-use super::{ANSWER, NAME, options};
-use crate::data_dir::DataDir;
+use super::{ANSWER, FAST, IMMEDIATE, NAME, options};
 use crate::settings::DatabaseSettings;
 
 /// How often the server's state is looked at while it starts.
 const POLL: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether an adopted server still runs.
+const WATCH: Duration = Duration::from_millis(200);
 
 /// How long the start may take: after a crash it first replays what was not yet in the data files.
 const START: Duration = Duration::from_mins(5);
@@ -27,38 +30,91 @@ const START: Duration = Duration::from_mins(5);
 /// Connections beyond those of the pool: migrations, listeners, the operator.
 const SPARE_CONNECTIONS: u32 = 20;
 
-/// Starts the server and waits until it is ready.
-pub async fn start(
-    data_dir: &DataDir,
-    layout: &Layout,
-    settings: &DatabaseSettings,
-) -> Result<(Pid, Option<Child>), PostgresError> {
-    let version = cluster_version(&layout.cluster);
-    let binaries = Binaries::find(settings.bin_dir.as_deref(), &layout.cluster, version)?;
-    let account = Account::choose(&layout.cluster)?;
-    layout.prepare(data_dir, account.as_ref())?;
-    if version.is_none() {
-        init(&binaries, layout, account.as_ref()).await?;
+/// A running server.
+pub struct Server {
+    pid: Pid,
+    /// The server when it is a child of this process; a child that ended has to be waited for.
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A server that another process started.
+    pub fn adopted(pid: Pid) -> Self {
+        Self { pid, child: None }
     }
-    let (log, log_start) = layout.open_log()?;
-    let program = binaries.program("postgres");
-    let mut child = command(&program, account.as_ref())
-        .arg("-D")
-        .arg(&layout.cluster)
-        .args(
-            configuration(layout, settings).iter().flat_map(|(key, value)| ["-c".to_owned(), format!("{key}={value}")]),
-        )
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(PostgresError::system("start", &program))?;
-    wait_ready(layout, &mut child, log_start).await?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let pid =
-        pid.ok_or_else(|| PostgresError::Ended { log: layout.log.clone(), output: layout.log_tail(log_start) })?;
-    tracing::info!(pid = pid.as_raw_nonzero(), version = binaries.major, "PostgreSQL is ready");
-    Ok((pid, Some(child)))
+
+    /// Starts the server, after making the cluster when there is none, and waits until it is ready.
+    pub async fn start(layout: &Layout, settings: &DatabaseSettings) -> Result<Self, PostgresError> {
+        let version = cluster_version(&layout.cluster);
+        let binaries = Binaries::find(settings.bin_dir.as_deref(), &layout.cluster, version)?;
+        let account = Account::choose(&layout.cluster)?;
+        layout.prepare(account.as_ref())?;
+        if version.is_none() {
+            init(&binaries, layout, account.as_ref()).await?;
+        }
+        let (log, log_start) = layout.open_log()?;
+        let program = binaries.program("postgres");
+        let mut child = command(&program, account.as_ref())
+            .arg("-D")
+            .arg(&layout.cluster)
+            .args(
+                configuration(layout, settings)
+                    .iter()
+                    .flat_map(|(key, value)| ["-c".to_owned(), format!("{key}={value}")]),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(PostgresError::system("start", &program))?;
+        wait_ready(layout, &mut child, log_start).await?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid =
+            pid.ok_or_else(|| PostgresError::Ended { log: layout.log.clone(), output: layout.log_tail(log_start) })?;
+        tracing::info!(pid = pid.as_raw_nonzero(), version = binaries.major, "PostgreSQL is ready");
+        Ok(Self { pid, child: Some(child) })
+    }
+
+    /// Waits until the server has ended, for whatever reason.
+    pub async fn ended(&mut self, layout: &Layout) {
+        match &mut self.child {
+            // An error says that the child is not there to be waited for.
+            Some(child) => drop(child.wait().await),
+            None => {
+                while processes::is_member(layout, self.pid) {
+                    sleep(WATCH).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the server, more harshly each time that it takes too long.
+    pub async fn end(mut self, layout: &Layout, ending: Ending) {
+        let patience = if ending == Ending::Fast { FAST } else { Duration::ZERO };
+        for (signal, limit) in [(Signal::INT, patience), (Signal::QUIT, IMMEDIATE), (Signal::KILL, IMMEDIATE)] {
+            processes::signal(self.pid, signal);
+            if timeout(limit, self.ended(layout)).await.is_ok() {
+                tracing::info!("PostgreSQL ended");
+                return;
+            }
+        }
+        tracing::error!(pid = self.pid.as_raw_nonzero(), "PostgreSQL does not end");
+    }
+}
+
+/// Waits until nothing of a server that ended is left, and removes its traces, so that it can be started.
+pub async fn clear(layout: &Layout) -> Result<(), PostgresError> {
+    if processes::members(layout).is_none() {
+        return Ok(());
+    }
+    // Processes whose server was killed notice that by themselves, but not while they are stuck.
+    if !processes::wait_gone(layout, IMMEDIATE).await {
+        for pid in processes::members(layout).unwrap_or_default() {
+            processes::signal(pid, Signal::KILL);
+        }
+        processes::wait_gone(layout, IMMEDIATE).await;
+    }
+    processes::remove_traces(layout).map_err(PostgresError::system("clean up", &layout.cluster))
 }
 
 /// Whether the running server gets ready and answers.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use super::*;
@@ -17,6 +18,11 @@ fn data_dir() -> (TempDir, DataDir) {
 
 async fn start(data_dir: &DataDir) -> Embedded {
     Embedded::start(data_dir, &SETTINGS).await.unwrap()
+}
+
+/// The server's process, as its file says.
+fn pid(data_dir: &DataDir) -> Pid {
+    PidFile::read(&Layout::of(data_dir.path()).cluster).unwrap().pid
 }
 
 async fn run(server: &Embedded, sql: &'static str) {
@@ -63,7 +69,7 @@ async fn it_is_private_and_durable() {
     let durable = "SELECT count(*) FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', \
                    'data_checksums') AND setting = 'on'";
     assert_eq!(number(&server, durable).await, 4);
-    let group = rustix::process::getpgid(Some(server.pid)).unwrap();
+    let group = rustix::process::getpgid(Some(pid(&data_dir))).unwrap();
     assert_ne!(group, rustix::process::getpgrp(), "Ctrl-C must not reach it");
     server.stop().await;
 }
@@ -73,31 +79,46 @@ async fn one_that_outlived_the_service_is_adopted_and_ended() {
     let (_base, data_dir) = data_dir();
     let server = start(&data_dir).await;
     run(&server, "CREATE TABLE t (x int); INSERT INTO t VALUES (1)").await;
-    let pid = server.pid;
+    let before = pid(&data_dir);
     drop(server);
 
     let server = start(&data_dir).await;
     assert!(server.is_adopted());
-    assert_eq!(server.pid, pid);
+    assert_eq!(pid(&data_dir), before);
     assert_eq!(count(&server).await, 1);
     server.stop().await;
     assert!(PidFile::read(&Layout::of(data_dir.path()).cluster).is_none());
 }
 
 #[tokio::test]
-async fn a_killed_server_is_started_again_without_loss() {
+async fn a_server_killed_with_its_service_is_started_again_without_loss() {
     let (_base, data_dir) = data_dir();
-    let mut server = start(&data_dir).await;
+    let server = start(&data_dir).await;
     run(&server, "CREATE TABLE t (x int); INSERT INTO t VALUES (1), (2), (3)").await;
     let open = server.connect_options().connect().await.unwrap();
-    processes::signal(server.pid, Signal::KILL);
-    server.child.take().unwrap().wait().await.unwrap();
     drop(server);
+    processes::signal(pid(&data_dir), Signal::KILL);
 
     let server = start(&data_dir).await;
-    assert!(!server.is_adopted());
     assert_eq!(count(&server).await, 3);
     drop(open);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_unasked_is_started_again() {
+    let (_base, data_dir) = data_dir();
+    let server = start(&data_dir).await;
+    run(&server, "CREATE TABLE t (x int); INSERT INTO t VALUES (1)").await;
+    for signal in [Signal::KILL, Signal::INT] {
+        let before = pid(&data_dir);
+        processes::signal(before, signal);
+        let layout = Layout::of(data_dir.path());
+        while !PidFile::read(&layout.cluster).is_some_and(|file| file.pid != before && file.state == State::Ready) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(count(&server).await, 1);
+    }
     server.stop().await;
 }
 
@@ -120,16 +141,14 @@ async fn a_stale_pid_file_that_names_a_living_process_is_no_obstacle() {
 #[tokio::test]
 async fn one_that_hangs_is_restarted() {
     let (_base, data_dir) = data_dir();
-    let mut server = start(&data_dir).await;
-    let hung = server.pid;
-    processes::signal(hung, Signal::STOP);
-    let mut child = server.child.take().unwrap();
-    let reaper = tokio::spawn(async move { child.wait().await });
+    let server = start(&data_dir).await;
+    let hung = pid(&data_dir);
     drop(server);
+    processes::signal(hung, Signal::STOP);
 
     let server = start(&data_dir).await;
-    assert_ne!(server.pid, hung);
-    reaper.await.unwrap().unwrap();
+    assert!(!server.is_adopted());
+    assert_ne!(pid(&data_dir), hung);
     server.stop().await;
 }
 
