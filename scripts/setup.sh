@@ -21,8 +21,7 @@ have_postgres || need postgresql "the PostgreSQL server, 15 or newer, with its c
 have cc || need "gcc libc6-dev" "a C compiler (cc)"
 have make || need make "GNU make"
 have curl || need curl "curl"
-have python3 || need python3 "Python 3"
-if have python3 && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then need python3-venv "Python's venv module"; fi
+python3 -c 'import ensurepip, venv' 2>/dev/null || need "python3 python3-venv" "Python 3 with its venv module"
 
 have cargo || fail "Rust is missing: install it from https://rustup.rs"
 [[ ${#packages[@]} -eq 0 ]] && exit 0

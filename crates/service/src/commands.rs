@@ -3,7 +3,9 @@
 //! Each command is a file. Results go to standard output; only `serve` also writes its log there.
 
 pub mod doctor;
+pub mod migrate;
 pub mod serve;
+pub mod token;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -28,6 +30,10 @@ pub struct Cli {
 enum Command {
     /// Run the service
     Serve(serve::Serve),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Print a token for development and first use
+    Token(token::Token),
     /// Check the settings and everything that the service depends on
     Doctor,
 }
@@ -39,6 +45,8 @@ impl Cli {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self.command {
             Command::Serve(serve) => runtime.block_on(serve.run(settings?)),
+            Command::Migrate => runtime.block_on(migrate::run(settings?)),
+            Command::Token(token) => token.run(&settings?),
             Command::Doctor => Ok(runtime.block_on(doctor::run(settings))),
         }
     }

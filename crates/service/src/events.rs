@@ -15,12 +15,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct EventHub {
     end: watch::Sender<Option<Cursor>>,
+    stop: CancellationToken,
 }
 
 impl EventHub {
-    /// A hub that nothing feeds yet.
-    pub fn new() -> Self {
-        Self { end: watch::Sender::new(None) }
+    /// A hub that nothing feeds yet; it ends with `stop`.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { end: watch::Sender::new(None), stop }
+    }
+
+    /// Waits until the process stops: an open stream must not hold up its end.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
     }
 
     /// Changes whenever the stream has grown.
@@ -29,11 +35,11 @@ impl EventHub {
     }
 
     /// Follows the stream until stopped. Looks only while somebody reads.
-    pub async fn follow(&self, pool: PgPool, stop: CancellationToken) {
+    pub async fn follow(&self, pool: PgPool) {
         let mut wait = LOOK_EVERY;
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
             if self.end.receiver_count() == 0 {
@@ -56,11 +62,5 @@ impl EventHub {
                 }
             }
         }
-    }
-}
-
-impl Default for EventHub {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -72,6 +72,35 @@ impl Metrics {
     }
 }
 
+/// Sets the gauges of accounts, by the document's names: `error` needs a login or is banned.
+pub fn set_senders(counts: &[(String, String, i64)]) {
+    let accounts = |wanted: &dyn Fn(&str) -> bool| -> f64 {
+        let matching = counts.iter().filter(|(kind, status, _)| kind == "account" && wanted(status));
+        matching.map(|(_, _, count)| as_f64(*count)).sum()
+    };
+    metrics::gauge!("telegram_sessions_total", "type" => "account").set(accounts(&|_| true));
+    metrics::gauge!("telegram_sessions_active", "type" => "account").set(accounts(&|status| status == "active"));
+    let broken = |status: &str| status == "needs_login" || status == "banned";
+    metrics::gauge!("telegram_sessions_error", "type" => "account").set(accounts(&broken));
+    for status in ["active", "token_revoked", "off"] {
+        let count = counts.iter().find(|(kind, s, _)| kind == "bot" && s == status).map_or(0, |(_, _, count)| *count);
+        metrics::gauge!("integrations_bots", "status" => status).set(as_f64(count));
+    }
+}
+
+/// Sets the gauges of waiting messages.
+pub fn set_queue_depth(depth: &[(i16, i64)]) {
+    for priority in [platform::Priority::High, platform::Priority::Mid, platform::Priority::Low] {
+        let count = depth.iter().find(|(rank, _)| *rank == priority.rank()).map_or(0, |(_, count)| *count);
+        metrics::gauge!("integrations_queue_depth", "queue" => priority.name()).set(as_f64(count));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
+fn as_f64(count: i64) -> f64 {
+    count as f64
+}
+
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(name::API_DURATION.into()), &API_BUCKETS)?

@@ -213,3 +213,48 @@ async fn bad_settings_are_named_before_anything_starts() {
     let doctor = stdout(&machine.output("doctor").await);
     assert!(doctor.starts_with("FAIL  settings  unknown key http.bnd"), "{doctor}");
 }
+
+#[tokio::test]
+async fn migrate_can_be_repeated_and_run_by_several_at_once() {
+    let machine = Machine::new(false);
+    assert!(machine.output("migrate").await.status.success());
+    assert!(machine.output("migrate").await.status.success());
+
+    let mut service = machine.serve();
+    service.says("\"running\"").await;
+    let socket = machine.data().join("postgres/socket");
+    let migrate = |database: &'static str| {
+        let url = format!("postgres://integrations@localhost/{database}?host={}", socket.display());
+        machine.command("migrate").env("INTEGRATIONS_DATABASE__URL", url).output()
+    };
+    // An empty database, which none of them finds up to date.
+    let options = service::postgres::running_options(&machine.data());
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("it runs");
+    sqlx::raw_sql("CREATE DATABASE empty").execute(&mut connection).await.expect("it may");
+    let (one, two, three) = tokio::join!(migrate("empty"), migrate("empty"), migrate("empty"));
+    for output in [one, two, three] {
+        let output = output.expect("the binary starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn token_prints_a_token_and_nothing_else() {
+    let machine = Machine::new(false);
+    let token = |arguments: &'static [&'static str]| {
+        let mut command = machine.command("token");
+        command.args(arguments).env("INTEGRATIONS_AUTH__JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        async move { command.output().await.expect("the binary starts") }
+    };
+    let made = token(&["--user", "7", "--scope", "messages:send", "integrations:read", "--ttl", "1h"]).await;
+    assert!(made.status.success() && made.stderr.is_empty());
+    let text = stdout(&made);
+    assert_eq!(text.matches('.').count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 1);
+
+    let refused = token(&["--user", "7", "--scope", "everything"]).await;
+    assert_eq!(stdout(&refused), "");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the scopes are integrations:read"));
+    assert!(!token(&["--user", "0"]).await.status.success());
+}

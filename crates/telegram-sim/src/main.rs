@@ -1,3 +1,85 @@
 //! The `telegram-sim` binary.
 
-fn main() {}
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{ArgGroup, Parser};
+use serde_json::json;
+use telegram_sim::bot_api::Limits;
+use telegram_sim::{DEMO, Sim, SimOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A stand-in for Telegram. Prints one line of JSON with its addresses when it is ready; logs go to stderr.
+#[derive(Debug, Parser)]
+#[command(version, group(ArgGroup::new("addresses").required(true).multiple(true)))]
+struct Args {
+    /// Serve the Bot API here; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", group = "addresses")]
+    bot_api: Option<String>,
+    /// Serve the control API and the page here; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", group = "addresses")]
+    control: Option<String>,
+    /// Make up every well-formed token's bot, and every user it writes to, when first used.
+    #[arg(long)]
+    open_world: bool,
+    /// Do not apply Telegram's sending limits.
+    #[arg(long)]
+    no_limits: bool,
+    /// Keep only the newest N messages.
+    #[arg(long, value_name = "N")]
+    keep_messages: Option<usize>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let sim = Sim::start(SimOptions {
+        bot_api: resolve(args.bot_api).await?,
+        control: resolve(args.control).await?,
+        limits: Limits { enabled: !args.no_limits, ..Limits::default() },
+        open_world: args.open_world,
+        demo: true,
+        keep_messages: args.keep_messages,
+        world: None,
+    })
+    .await?;
+    announce(&sim)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    sim.stop().await;
+    Ok(())
+}
+
+/// The one line on stdout: where it listens, and the demo to try.
+fn announce(sim: &Sim) -> std::io::Result<()> {
+    let mut line = json!(DEMO);
+    line["bot_api"] = json!(sim.bot_api);
+    line["control"] = json!(sim.control);
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}
+
+async fn resolve(address: Option<String>) -> std::io::Result<Option<SocketAddr>> {
+    let Some(address) = address else { return Ok(None) };
+    let resolved = tokio::net::lookup_host(&address).await.ok().and_then(|mut found| found.next());
+    let unclear = || std::io::Error::other(format!("{address} is not an address: write HOST:PORT, as in 127.0.0.1:0"));
+    resolved.map(Some).ok_or_else(unclear)
+}

@@ -6,7 +6,7 @@ use http::request::Parts;
 use crate::{
     Error,
     auth::Identity,
-    http::{ClientAddress, RequestId, TraceContext},
+    http::{Client, RequestId, TraceContext},
     usecases::Caller,
 };
 
@@ -18,9 +18,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let extensions = &parts.extensions;
         Ok(Self {
             identity,
-            request_id: extensions.get::<RequestId>().map(ToString::to_string),
-            traceparent: extensions.get::<TraceContext>().map(ToString::to_string),
-            address: extensions.get::<ClientAddress>().map(ToString::to_string),
+            request_id: extensions.get::<RequestId>().map(|id| id.0.to_string()),
+            traceparent: extensions.get::<TraceContext>().map(TraceContext::traceparent),
+            address: extensions.get::<Client>().and_then(|client| client.address).map(|address| address.to_string()),
         })
     }
 }

@@ -112,7 +112,10 @@ impl Reader {
                 }
             }
             if !self.more {
-                self.grown.changed().await.ok()?;
+                tokio::select! {
+                    () = self.app.events.stopped() => return None,
+                    grown = self.grown.changed() => grown.ok()?,
+                }
             }
             self.grown.mark_unchanged();
             match events::after(&self.app.pool, self.cursor, self.owner, CHUNK).await {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::{health::DependencyView, http::Json, metrics};
+use crate::{health::DependencyView, http::Json};
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,6 +57,6 @@ pub async fn ready(State(state): State<ApiState>) -> Response {
     get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
-pub async fn metrics() -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()).into_response()
+pub async fn metrics(State(state): State<ApiState>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render()).into_response()
 }

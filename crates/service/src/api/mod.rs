@@ -20,7 +20,7 @@ use axum::{
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, auth::Identity, error::page, health::Readiness};
+use crate::{app::App, auth::Identity, error::page, health::Readiness, metrics::Metrics};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub struct ApiState {
     pub app: Arc<App>,
     /// The state of each dependency.
     pub readiness: Arc<Readiness>,
+    /// The process's metrics.
+    pub metrics: Metrics,
 }
 
 impl axum::extract::FromRef<ApiState> for Arc<App> {

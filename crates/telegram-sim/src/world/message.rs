@@ -28,7 +28,7 @@ pub struct Message {
 }
 
 /// What a message says and how it is delivered.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Body {
     /// Text or caption, without markup.
     pub text: String,

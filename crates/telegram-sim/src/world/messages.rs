@@ -27,6 +27,8 @@ pub struct Filter {
     pub from: Option<UserId>,
     /// In this place.
     pub place: Option<Place>,
+    /// In a private chat of this user or bot.
+    pub with: Option<UserId>,
     /// With exactly this text.
     pub text: Option<String>,
     /// With this in the text.
@@ -160,6 +162,7 @@ impl Filter {
     fn matches(&self, message: &Message) -> bool {
         self.from.is_none_or(|from| message.from == from)
             && self.place.is_none_or(|place| message.place == place)
+            && self.with.is_none_or(|user| matches!(message.place, Place::Private(a, b) if a == user || b == user))
             && self.text.as_ref().is_none_or(|text| message.body.text == *text)
             && self.contains.as_ref().is_none_or(|part| message.body.text.contains(part.as_str()))
             && self.after.is_none_or(|after| message.uid > after)

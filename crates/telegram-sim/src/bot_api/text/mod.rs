@@ -1,0 +1,81 @@
+//! Text with entities: the three parse modes, checks of entities that clients supply, and the clean-up that Telegram
+//! does before it stores a text.
+
+mod clean;
+mod html;
+mod legacy;
+mod markdown;
+mod supplied;
+
+pub use self::clean::clean;
+pub use self::supplied::{read_entities, wrong_url};
+
+use super::reply::ApiError;
+use crate::world::{Entity, EntityKind};
+
+/// The most code points in a message.
+pub const MAX_TEXT: usize = 4096;
+
+/// Text without markup, and its formatted ranges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Formatted {
+    /// The text.
+    pub text: String,
+    /// Ranges, ordered by offset, outer ones first.
+    pub entities: Vec<Entity>,
+}
+
+/// Parses `text` by the name of a parse mode (in any case; empty is plain text) and cleans it up.
+pub fn parse(text: &str, mode: &str) -> Result<Formatted, ApiError> {
+    let parsed = match mode.trim().to_lowercase().as_str() {
+        "" | "none" => Ok(Formatted { text: text.to_owned(), entities: Vec::new() }),
+        "html" => html::parse(text),
+        "markdownv2" => markdown::parse(text),
+        "markdown" => legacy::parse(text),
+        _ => return Err(ApiError::bad_request("unsupported parse_mode")),
+    };
+    let parsed = parsed.map_err(|what| ApiError::bad_request(format_args!("can't parse entities: {what}")))?;
+    clean(parsed)
+}
+
+/// Collects text and entities while parsing.
+#[derive(Debug, Default)]
+struct Builder {
+    text: String,
+    utf16: u32,
+    entities: Vec<Entity>,
+}
+
+impl Builder {
+    fn push(&mut self, c: char) {
+        self.text.push(c);
+        self.utf16 += if u32::from(c) > 0xFFFF { 2 } else { 1 };
+    }
+
+    /// Adds the range from `offset` (UTF-16) to here; an empty range is nothing.
+    fn close(&mut self, offset: u32, kind: EntityKind) {
+        if self.utf16 > offset {
+            self.entities.push(Entity { offset, length: self.utf16 - offset, kind });
+        }
+    }
+
+    fn finish(self) -> Formatted {
+        Formatted { text: self.text, entities: self.entities }
+    }
+}
+
+/// What a link in markup means: `tg://user?id=…` mentions a user, a valid address is a link, others are nothing.
+fn link_kind(url: &str) -> Option<EntityKind> {
+    if let Some(id) = url.strip_prefix("tg://user?id=") {
+        return Some(EntityKind::TextMention { user_id: id.parse().ok().filter(|id| *id > 0)? });
+    }
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    if wrong_url(&url).is_some() { None } else { Some(EntityKind::TextLink { url: with_path(url) }) }
+}
+
+/// Telegram writes a bare host with a slash.
+fn with_path(url: String) -> String {
+    let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
+    let is_web = url.starts_with("http");
+    if is_web && !after_scheme.contains(['/', '?', '#']) { url + "/" } else { url }
+}

@@ -1,0 +1,161 @@
+//! The page: chats and messages as a person would see them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::Stream;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::messages::message_json;
+use super::{Answer, Refusal};
+use crate::sim::Core;
+use crate::world::{self, EntityKind, Place, UserId};
+
+/// Most messages that the page shows of one chat.
+const SHOWN: usize = 200;
+/// Events closer together than this are announced as one.
+const GATHER: Duration = Duration::from_millis(100);
+/// Everything comes from here; nothing inline runs.
+const POLICY: &str = "default-src 'self'; style-src 'self'; script-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/", get(async || asset("text/html; charset=utf-8", include_str!("page/index.html"))))
+        .route("/page/page.css", get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))))
+        .route("/page/page.js", get(async || asset("text/javascript; charset=utf-8", include_str!("page/page.js"))))
+        .route("/page/chats", get(chats))
+        .route("/page/chats/{key}", get(chat))
+        .route("/events", get(events))
+}
+
+fn asset(content_type: &'static str, body: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, body).into_response()
+}
+
+/// All chats: those with messages by the newest, then the empty ones.
+async fn chats(State(core): State<Core>) -> Json<Value> {
+    let state = core.world.lock();
+    let mut places: Vec<Place> = state.messages().places().collect();
+    places.extend(state.chats().map(|chat| Place::Chat(chat.id)));
+    for user in state.users() {
+        places.extend(user.started.iter().map(|bot| Place::seen_by(user.id, *bot)));
+    }
+    places.sort_unstable();
+    places.dedup();
+    let mut chats: Vec<(u64, Value)> = places.into_iter().map(|place| chat_summary(&state, place)).collect();
+    chats.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
+    Json(chats.into_iter().map(|(_, chat)| chat).collect())
+}
+
+/// The newest messages of a chat, oldest first.
+async fn chat(State(core): State<Core>, Path(key): Path<String>) -> Answer {
+    let place = parse_key(&key).ok_or_else(|| Refusal::bad("a chat is <chat id>, or <user id>_<user id>"))?;
+    let state = core.world.lock();
+    let mut messages: Vec<Value> = state
+        .messages()
+        .history(place)
+        .take(SHOWN)
+        .map(|message| {
+            let mut json = message_json(message);
+            json["author"] = json!(author(&state, message));
+            json["mentions"] = mentions(&state, message);
+            if let Some(answered) = message.body.reply_to.and_then(|id| state.messages().get(place, id)) {
+                json["answered"] = json!({ "author": author(&state, answered), "text": answered.body.text });
+            }
+            json
+        })
+        .collect();
+    messages.reverse();
+    let (_, mut chat) = chat_summary(&state, place);
+    chat["messages"] = json!(messages);
+    Ok(Json(chat))
+}
+
+/// Says `changed` whenever something did.
+async fn events(State(core): State<Core>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let stream = futures::stream::unfold(core.world.subscribe(), |mut events| async move {
+        if let Err(RecvError::Closed) = events.recv().await {
+            return None;
+        }
+        tokio::time::sleep(GATHER).await;
+        Some((Ok(Event::default().data("changed")), events.resubscribe()))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::default())
+}
+
+/// Uid of the newest message, and what the list shows.
+fn chat_summary(state: &world::State, place: Place) -> (u64, Value) {
+    let newest = state.messages().history(place).next();
+    let mut json = match place {
+        Place::Private(low, high) => private_summary(state, low, high),
+        Place::Chat(id) => {
+            let chat = state.chat(id);
+            // Who writes from the page: the owner.
+            let owner = chat
+                .and_then(|chat| chat.members.iter().find(|(_, member)| member.status == world::MemberStatus::Creator));
+            json!({
+                "key": id.to_string(), "kind": chat.map(|chat| chat.kind.name()), "chat_id": id,
+                "title": chat.map(|chat| chat.title.as_str()), "me": owner.map(|(owner, _)| *owner),
+                "note": chat.map(|chat| format!("{} · {} members", chat.kind.name(), chat.member_count())),
+            })
+        }
+    };
+    if let Some(newest) = newest {
+        json["last_text"] = json!(newest.body.text);
+        json["last_date"] = json!(newest.date);
+    }
+    (newest.map_or(0, |newest| newest.uid), json)
+}
+
+/// Shown from the person's side: the other one is the title.
+fn private_summary(state: &world::State, low: UserId, high: UserId) -> Value {
+    let is_bot = |id: UserId| state.user(id).is_some_and(|user| user.is_bot);
+    let (me, other) = if is_bot(low) { (high, low) } else { (low, high) };
+    let kind = if is_bot(other) { "bot" } else { "private" };
+    json!({
+        "key": format!("{low}_{high}"), "kind": kind, "title": name(state, other), "chat_id": other, "me": me,
+        "note": format!("{kind} · seen by {}", name(state, me)),
+    })
+}
+
+fn author(state: &world::State, message: &world::Message) -> String {
+    if let Place::Chat(id) = message.place
+        && let Some(channel) = state.chat(id).filter(|chat| chat.kind == world::ChatKind::Channel)
+    {
+        return channel.title.clone();
+    }
+    name(state, message.from)
+}
+
+fn name(state: &world::State, id: UserId) -> String {
+    state.user(id).map_or_else(|| format!("User {id}"), world::User::full_name)
+}
+
+/// Names of mentioned users by id.
+fn mentions(state: &world::State, message: &world::Message) -> Value {
+    let ids = message.body.entities.iter().filter_map(|entity| match entity.kind {
+        EntityKind::TextMention { user_id } => Some(user_id),
+        _ => None,
+    });
+    ids.map(|id| (id.to_string(), json!(name(state, id)))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn parse_key(key: &str) -> Option<Place> {
+    match key.split_once('_') {
+        Some((low, high)) => Some(Place::seen_by(low.parse().ok()?, high.parse().ok().filter(|id: &i64| *id > 0)?)),
+        None => key.parse().ok().filter(|id| *id < 0).map(Place::Chat),
+    }
+}

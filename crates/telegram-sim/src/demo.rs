@@ -1,0 +1,70 @@
+//! A small ready-made world: a bot that can be used at once.
+
+use serde::Serialize;
+
+use crate::world::{ChatId, ChatKind, MemberStatus, NewChat, NewUser, State, UserId};
+
+/// Who and what is in the demo. The numbers are fixed, so that another program finds them again after a restart.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Demo {
+    /// The bot's token.
+    #[serde(rename = "demo_bot_token")]
+    pub token: &'static str,
+    /// The bot's id.
+    #[serde(rename = "demo_bot_id")]
+    pub bot: UserId,
+    /// A person who has started the bot.
+    #[serde(rename = "demo_chat_id")]
+    pub user: UserId,
+    /// A supergroup that the bot is in.
+    #[serde(rename = "demo_group_id")]
+    pub group: ChatId,
+    /// A channel in which the bot may post.
+    #[serde(rename = "demo_channel_id")]
+    pub channel: ChatId,
+}
+
+/// The demo. Its token opens nothing but a simulator.
+pub const DEMO: Demo = Demo {
+    token: "7000000001:AAFdemo-bot-of-the-simulator-000000",
+    bot: 7_000_000_001,
+    user: 1_000_001,
+    group: -1_002_000_000_001,
+    channel: -1_002_000_000_002,
+};
+
+/// Adds the demo to a world.
+pub(crate) fn add(state: &mut State) {
+    state.add_bot(Some(DEMO.token.to_owned()), Some("demo_sim_bot".to_owned()));
+    state.add_user(NewUser {
+        id: Some(DEMO.user),
+        first_name: Some("Alice".to_owned()),
+        last_name: Some("Demo".to_owned()),
+        username: Some("alice_demo".to_owned()),
+        phone: None,
+    });
+    state.start_bot(DEMO.user, DEMO.bot);
+    let chats = [
+        (ChatKind::Supergroup, DEMO.group, "Demo group", None, MemberStatus::Member),
+        (ChatKind::Channel, DEMO.channel, "Demo channel", Some("demo_channel"), MemberStatus::Administrator),
+    ];
+    for (kind, id, title, username, status) in chats {
+        state.add_chat(NewChat {
+            kind,
+            id: Some(id),
+            title: title.to_owned(),
+            username: username.map(str::to_owned),
+            members: vec![(DEMO.user, MemberStatus::Creator), (DEMO.bot, status)],
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_well_formed_and_the_bots() {
+        assert_eq!(crate::bot_api::token_bot_id(DEMO.token), Some(DEMO.bot));
+    }
+}

@@ -1,0 +1,507 @@
+//! One TCP connection: reads frames, answers them, and passes pushes on. Idle, it holds no buffers.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use grammers_tl_types::{Serializable, enums, types};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use super::cloud::keys::{Revocation, Standing};
+use super::cloud::live::Live;
+use super::core::{Shared, count};
+use super::faults::Action;
+use super::handshake::{Handshake, Step};
+use super::rpc::{self, Link, Request};
+use super::service::{self, Context, Handled};
+use super::session::{Outgoing, Session, Verdict};
+use super::wire::cipher::AuthKey;
+use super::wire::envelope::{self, Envelope, Message};
+use super::wire::msg_id::{self, Kind, MsgIds, unix_time};
+use super::wire::transport::Transport;
+
+/// How much is read at once, in bytes.
+const CHUNK: usize = 16 << 10;
+/// The data centre of a key whose client does not name one.
+const DEFAULT_DC: i32 = 2;
+/// The transport error for a key that the server does not know.
+const UNKNOWN_KEY: i32 = -404;
+
+/// What others tell a connection.
+#[derive(Debug)]
+pub enum Command {
+    /// Send this update.
+    Push(Arc<[u8]>),
+    /// Send the answer to a request that took its time.
+    Answer {
+        /// The request.
+        request: i64,
+        /// The serialized result.
+        result: Vec<u8>,
+    },
+    /// A newer connection speaks for the key; whatever comes here from now on kills the session.
+    Supersede,
+    /// From now on, read and say nothing (true), or behave again (false).
+    Silence(bool),
+    /// Cut the connection.
+    Close,
+}
+
+/// The connection ends, by either side.
+struct Closed;
+
+type Flow = Result<(), Closed>;
+
+/// What a connection knows once the first encrypted message came.
+struct Peer {
+    key: AuthKey,
+    session: Session,
+    attached: bool,
+}
+
+/// One connection.
+pub struct Connection {
+    core: Shared,
+    link: Link,
+    /// The data centre of the address that it came to, if each has its own.
+    dc: Option<i32>,
+    transport: Option<Transport>,
+    input: BytesMut,
+    output: BytesMut,
+    /// Frames that wait for the artificial round trip, with whether they came after a newer connection took over.
+    held: VecDeque<(Instant, BytesMut, bool)>,
+    handshake: Handshake,
+    plain_ids: MsgIds,
+    peer: Option<Peer>,
+    outgoing: Vec<Outgoing>,
+    sender: UnboundedSender<Command>,
+    superseded: bool,
+    silent: bool,
+    disconnect_at: Option<Instant>,
+}
+
+impl Connection {
+    /// A connection that was accepted at the address of `dc`, or at the one that all data centres share.
+    pub fn new(core: Shared, id: u64, dc: Option<i32>, remote: SocketAddr) -> (Self, UnboundedReceiver<Command>) {
+        let (sender, commands) = unbounded_channel();
+        let connection = Self {
+            core,
+            link: Link { connection: id, key_id: 0, dc: dc.unwrap_or(DEFAULT_DC), ip: remote.ip() },
+            dc,
+            transport: None,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            held: VecDeque::new(),
+            handshake: Handshake::default(),
+            plain_ids: MsgIds::default(),
+            peer: None,
+            outgoing: Vec::new(),
+            sender,
+            superseded: false,
+            silent: false,
+            disconnect_at: None,
+        };
+        (connection, commands)
+    }
+
+    /// Serves the connection until either side ends it.
+    pub async fn run(mut self, mut stream: TcpStream, mut commands: UnboundedReceiver<Command>) {
+        while self.turn(&mut stream, &mut commands).await.is_ok() {}
+        // What is ready still goes out, such as the reason for the end.
+        let _ = stream.write_all_buf(&mut self.output).await;
+        if let Some(peer) = &self.peer {
+            self.core.cloud().detach(peer.key.id(), self.link.connection);
+        }
+    }
+
+    async fn turn(&mut self, stream: &mut TcpStream, commands: &mut UnboundedReceiver<Command>) -> Flow {
+        tokio::select! {
+            ready = stream.readable() => {
+                ready.map_err(|_| Closed)?;
+                self.read(stream).await?;
+            }
+            Some(command) = commands.recv() => {
+                self.command(command, stream).await?;
+                while let Ok(command) = commands.try_recv() {
+                    self.command(command, stream).await?;
+                }
+            }
+            () = wake(self.wake_at()) => self.wake().await?,
+        }
+        self.flush();
+        stream.write_all_buf(&mut self.output).await.map_err(|_| Closed)?;
+        self.output = BytesMut::new();
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let held = self.held.front().map(|(due, ..)| *due);
+        held.into_iter().chain(self.disconnect_at).min()
+    }
+
+    async fn wake(&mut self) -> Flow {
+        let now = Instant::now();
+        if self.disconnect_at.is_some_and(|at| at <= now) {
+            return Err(Closed);
+        }
+        while self.held.front().is_some_and(|(due, ..)| *due <= now) {
+            if let Some((_, frame, late)) = self.held.pop_front() {
+                self.frame(&frame, late).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the socket holds now, and looks at whole frames.
+    async fn read(&mut self, stream: &TcpStream) -> Flow {
+        let ended = fill(stream, &mut self.input)?;
+        if self.transport.is_none() {
+            self.transport = Transport::detect(&mut self.input).map_err(|error| self.refuse(&error))?;
+        }
+        while let Some(transport) = &mut self.transport {
+            let Some(frame) = transport.decode(&mut self.input).map_err(|error| self.refuse(&error))? else { break };
+            let latency = self.core.cloud().settings.latency();
+            if latency.is_zero() && self.held.is_empty() {
+                self.frame(&frame, self.superseded).await?;
+            } else {
+                self.held.push_back((Instant::now() + latency, frame, self.superseded));
+            }
+        }
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if ended { Err(Closed) } else { Ok(()) }
+    }
+
+    fn refuse(&self, error: &dyn std::error::Error) -> Closed {
+        tracing::debug!(connection = self.link.connection, %error, "connection refused");
+        Closed
+    }
+
+    async fn command(&mut self, command: Command, stream: &TcpStream) -> Flow {
+        match command {
+            Command::Push(object) => self.outgoing.push(Outgoing::notice(object.to_vec())),
+            Command::Answer { request, result } => self.answer(request, &result),
+            Command::Supersede => {
+                // What was on the way before the newer connection spoke is still taken as before.
+                self.read(stream).await?;
+                self.superseded = true;
+            }
+            Command::Silence(silent) => self.silent = silent,
+            Command::Close => return Err(Closed),
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, frame: &[u8], late: bool) -> Flow {
+        if self.silent {
+            return Ok(());
+        }
+        let key_id = frame.first_chunk().map(|id| i64::from_le_bytes(*id)).ok_or(Closed)?;
+        if key_id == 0 { self.exchange(frame).await } else { self.encrypted(key_id, frame, late) }
+    }
+
+    /// One step of the key exchange, off the event loop.
+    async fn exchange(&mut self, frame: &[u8]) -> Flow {
+        let body = envelope::parse_plain(frame).ok_or(Closed)?;
+        let mut handshake = std::mem::take(&mut self.handshake);
+        let core = Arc::clone(&self.core);
+        let task = tokio::task::spawn_blocking(move || {
+            let step = handshake.step(&body, core.rsa());
+            (handshake, step)
+        });
+        let (handshake, step) = task.await.map_err(|_| Closed)?;
+        self.handshake = handshake;
+        let answer = match step {
+            Ok(Step::Answer(answer)) => answer,
+            Ok(Step::Done { answer, key, salt, dc }) => {
+                let named = dc.filter(|dc| self.core.has_dc(*dc));
+                let dc = self.dc.or(named).unwrap_or(DEFAULT_DC);
+                self.core.cloud().add_key(key, dc, Some(salt));
+                count(&self.core.stats.handshakes);
+                answer
+            }
+            Err(error) => {
+                self.transport_error(UNKNOWN_KEY);
+                return Err(self.refuse(&error));
+            }
+        };
+        let packet = envelope::plain(self.plain_ids.next(Kind::Answer), &answer);
+        self.send(&packet);
+        Ok(())
+    }
+
+    fn send(&mut self, packet: &[u8]) {
+        if let Some(transport) = &mut self.transport {
+            transport.encode(packet, &mut self.output);
+        }
+    }
+
+    fn transport_error(&mut self, code: i32) {
+        if let Some(transport) = &mut self.transport {
+            transport.encode_error(code, &mut self.output);
+        }
+    }
+
+    /// Seals and frames what is waiting.
+    fn flush(&mut self) {
+        let messages = std::mem::take(&mut self.outgoing);
+        if messages.is_empty() || self.silent {
+            return;
+        }
+        let Some(peer) = &mut self.peer else { return };
+        let (key, session_id) = (peer.key.clone(), peer.session.id);
+        let packed = peer.session.pack(messages);
+        let salt = self.salt();
+        for message in packed {
+            let sealed = key.seal(&Envelope { salt, session_id, message }.to_bytes());
+            self.send(&sealed);
+        }
+    }
+
+    fn salt(&self) -> i64 {
+        let cloud = self.core.cloud();
+        cloud.keys.get(&self.link.key_id).map_or(0, |key| key.salt(cloud.salt_epoch))
+    }
+
+    fn encrypted(&mut self, key_id: i64, frame: &[u8], late: bool) -> Flow {
+        let key = self.key(key_id);
+        let Some(plain) = key.as_ref().and_then(|key| key.open(frame)) else {
+            self.transport_error(UNKNOWN_KEY);
+            return Err(Closed);
+        };
+        let envelope = Envelope::parse(&plain).ok_or(Closed)?;
+        let key = key.ok_or(Closed)?;
+        if self.peer.as_ref().is_none_or(|peer| peer.key != key || peer.session.id != envelope.session_id) {
+            // What is waiting belongs to the session before.
+            self.flush();
+            self.peer = Some(Peer { key, session: Session::new(envelope.session_id), attached: false });
+        }
+        if let Err(notification) = self.check(&envelope) {
+            self.outgoing.push(Outgoing::service(&notification));
+            return Ok(());
+        }
+        if late {
+            self.kill();
+        } else {
+            self.attach(&envelope);
+        }
+        self.message(envelope.message, 0)
+    }
+
+    /// The key that a message is for, if it is known here.
+    fn key(&mut self, key_id: i64) -> Option<AuthKey> {
+        let cloud = self.core.cloud();
+        let known = cloud.keys.get(&key_id).filter(|known| self.dc.is_none_or(|dc| dc == known.dc))?;
+        (self.link.key_id, self.link.dc) = (key_id, known.dc);
+        Some(known.key.clone())
+    }
+
+    /// Checks time and salt of a message.
+    fn check(&self, envelope: &Envelope) -> Result<(), enums::BadMsgNotification> {
+        let Message { msg_id, seq_no, .. } = envelope.message;
+        msg_id::check(msg_id, unix_time()).map_err(|code| bad_message(&envelope.message, code))?;
+        let cloud = self.core.cloud();
+        let Some(key) = cloud.keys.get(&self.link.key_id) else { return Ok(()) };
+        if key.accepts_salt(envelope.salt, cloud.salt_epoch) {
+            return Ok(());
+        }
+        Err(types::BadServerSalt {
+            bad_msg_id: msg_id,
+            bad_msg_seqno: seq_no,
+            error_code: 48,
+            new_server_salt: key.salt(cloud.salt_epoch),
+        }
+        .into())
+    }
+
+    /// Makes this the connection of its key, with the first message of its session.
+    fn attach(&mut self, envelope: &Envelope) {
+        let Some(peer) = self.peer.as_mut().filter(|peer| !peer.attached) else { return };
+        peer.attached = true;
+        let mut cloud = self.core.cloud();
+        let is_current = |live: &Live| live.connection == self.link.connection;
+        if let Some(live) = cloud.live.get_mut(&self.link.key_id).filter(|live| is_current(live)) {
+            live.session_id = envelope.session_id;
+        } else {
+            let live = Live {
+                connection: self.link.connection,
+                session_id: envelope.session_id,
+                wants_updates: false,
+                commands: self.sender.clone(),
+            };
+            cloud.attach(self.link.key_id, live);
+        }
+        let salt = cloud.keys.get(&self.link.key_id).map_or(0, |key| key.salt(cloud.salt_epoch));
+        let created = types::NewSessionCreated {
+            first_msg_id: envelope.message.msg_id,
+            unique_id: rand::random(),
+            server_salt: salt,
+        };
+        self.outgoing.push(Outgoing::notice(enums::NewSession::Created(created).to_bytes()));
+    }
+
+    /// A message came on a connection that a newer one replaced: the session is dead.
+    fn kill(&self) {
+        let mut cloud = self.core.cloud();
+        if cloud.keys.get(&self.link.key_id).is_some_and(|key| key.standing == Standing::Good) {
+            cloud.revoke(self.link.key_id, Revocation::Duplicated);
+            count(&self.core.stats.duplicated);
+            tracing::warn!(dc = self.link.dc, "a session was used from two places");
+        }
+    }
+
+    fn message(&mut self, message: Message, depth: u8) -> Flow {
+        if envelope::is_container(&message.body) {
+            return self.container(&message, depth);
+        }
+        let Some(body) = envelope::unpacked(message.body) else { return Err(Closed) };
+        let message = Message { body, ..message };
+        let content = service::needs_acknowledgement(&message.body);
+        match self.peer.as_mut().ok_or(Closed)?.session.receive(message.msg_id, message.seq_no, content) {
+            Verdict::Fresh => {}
+            Verdict::Repeated => {
+                self.repeat(message.msg_id);
+                return Ok(());
+            }
+            Verdict::Bad(code) => {
+                self.outgoing.push(Outgoing::service(&bad_message(&message, code)));
+                return Ok(());
+            }
+        }
+        let session = &mut self.peer.as_mut().ok_or(Closed)?.session;
+        let mut context = Context { core: &self.core, key_id: self.link.key_id, session };
+        match service::handle(&mut context, &message, &mut self.outgoing) {
+            Handled::Done => Ok(()),
+            Handled::DisconnectAfter(delay) => {
+                self.disconnect_at = Some(Instant::now() + delay);
+                Ok(())
+            }
+            Handled::NotMine => self.call(&message),
+        }
+    }
+
+    fn container(&mut self, message: &Message, depth: u8) -> Flow {
+        let parts = envelope::contained(&message.body).filter(|_| depth == 0);
+        let session = &mut self.peer.as_mut().ok_or(Closed)?.session;
+        match (session.receive(message.msg_id, message.seq_no, Some(false)), parts) {
+            (Verdict::Fresh, Some(parts)) => parts.into_iter().try_for_each(|part| self.message(part, depth + 1)),
+            (Verdict::Fresh, None) => {
+                self.outgoing.push(Outgoing::service(&bad_message(message, 64)));
+                Ok(())
+            }
+            (Verdict::Repeated, _) => Ok(()),
+            (Verdict::Bad(code), _) => {
+                self.outgoing.push(Outgoing::service(&bad_message(message, code)));
+                Ok(())
+            }
+        }
+    }
+
+    /// A request came again: its answer, if it is still there, goes again.
+    fn repeat(&mut self, msg_id: i64) {
+        let Some(peer) = &self.peer else { return };
+        if let Some(sent) = peer.session.answer_to(msg_id) {
+            let body = sent.message.body.clone();
+            self.outgoing.push(Outgoing { kind: Kind::Answer, content: true, answers: Some(msg_id), body });
+        }
+    }
+
+    fn answer(&mut self, request: i64, result: &[u8]) {
+        let body = envelope::rpc_result(request, result);
+        self.outgoing.push(Outgoing { kind: Kind::Answer, content: true, answers: Some(request), body });
+    }
+
+    /// Carries out a request of the API, as far as no fault is in the way.
+    fn call(&mut self, message: &Message) -> Flow {
+        let request = match rpc::unwrap(&self.core, &self.link, &message.body) {
+            Ok(request) => request,
+            Err(error) => {
+                self.answer(message.msg_id, &error.to_bytes());
+                return Ok(());
+            }
+        };
+        self.core.count_method(request.method);
+        let user = {
+            let mut cloud = self.core.cloud();
+            if let Some(live) = cloud.live.get_mut(&self.link.key_id).filter(|_| request.subscribes) {
+                live.wants_updates = true;
+            }
+            cloud.keys.get(&self.link.key_id).and_then(|key| Some(key.authorization.as_ref()?.user).or(key.pending))
+        };
+        let action = self.core.faults().take(request.method, user);
+        match action {
+            None => self.carry_out(message.msg_id, request),
+            Some(Action::Error { code, message: text }) => {
+                self.answer(message.msg_id, &rpc::RpcError::new(code, text).to_bytes());
+            }
+            Some(Action::Delay { ms }) => {
+                let result = rpc::execute(&self.core, &self.link, &request);
+                self.answer_later(message.msg_id, async move {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    Some(result)
+                });
+            }
+            Some(Action::Silence) => {}
+            Some(Action::TakeThenSilence) => drop(rpc::execute(&self.core, &self.link, &request)),
+            Some(Action::Cut) => return Err(Closed),
+            Some(Action::TakeThenCut) => {
+                rpc::execute(&self.core, &self.link, &request);
+                return Err(Closed);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, msg_id: i64, request: Request) {
+        if !rpc::is_heavy(request.method) {
+            let result = rpc::execute(&self.core, &self.link, &request);
+            self.answer(msg_id, &result);
+            return;
+        }
+        let (core, link) = (Arc::clone(&self.core), self.link.clone());
+        let task = tokio::task::spawn_blocking(move || rpc::execute(&core, &link, &request));
+        self.answer_later(msg_id, async move { task.await.ok() });
+    }
+
+    /// Acknowledges a request now and answers it when the result is there.
+    fn answer_later(&mut self, request: i64, result: impl Future<Output = Option<Vec<u8>>> + Send + 'static) {
+        self.outgoing.push(Outgoing::service(&enums::MsgsAck::Ack(types::MsgsAck { msg_ids: vec![request] })));
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            if let Some(result) = result.await {
+                // The connection may have ended meanwhile.
+                let _ = sender.send(Command::Answer { request, result });
+            }
+        });
+    }
+}
+
+fn bad_message(message: &Message, code: i32) -> enums::BadMsgNotification {
+    types::BadMsgNotification { bad_msg_id: message.msg_id, bad_msg_seqno: message.seq_no, error_code: code }.into()
+}
+
+/// Reads what the socket holds now; whether the other side ended it.
+fn fill(stream: &TcpStream, input: &mut BytesMut) -> Result<bool, Closed> {
+    let mut chunk = [0; CHUNK];
+    loop {
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return Ok(true),
+            Ok(length) => input.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(_) => return Err(Closed),
+        }
+    }
+}
+
+async fn wake(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,69 @@
+//! Errors in Telegram's words: <https://core.telegram.org/api/errors>.
+
+use std::borrow::Cow;
+
+use grammers_tl_types::{Serializable, enums, types};
+
+use crate::world::{ChatKind, SendError};
+
+/// An error that a method answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RpcError {
+    code: i32,
+    message: Cow<'static, str>,
+}
+
+impl RpcError {
+    /// The key is not signed in.
+    pub const UNREGISTERED: Self = Self { code: 401, message: Cow::Borrowed("AUTH_KEY_UNREGISTERED") };
+    /// The password is missing.
+    pub const PASSWORD_NEEDED: Self = Self { code: 401, message: Cow::Borrowed("SESSION_PASSWORD_NEEDED") };
+
+    /// Any error.
+    pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The request is wrong.
+    pub fn bad(message: &'static str) -> Self {
+        Self::new(400, message)
+    }
+
+    /// It is not allowed.
+    pub fn forbidden(message: &'static str) -> Self {
+        Self::new(403, message)
+    }
+
+    /// Another data centre is responsible.
+    pub fn migrate(what: &str, dc: i32) -> Self {
+        Self::new(303, format!("{what}_MIGRATE_{dc}"))
+    }
+
+    /// Too many requests.
+    pub fn flood(seconds: i32) -> Self {
+        Self::new(420, format!("FLOOD_WAIT_{seconds}"))
+    }
+
+    /// As the answer to a request.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let error = types::RpcError { error_code: self.code, error_message: self.message.clone().into_owned() };
+        enums::RpcError::Error(error).to_bytes()
+    }
+}
+
+impl From<SendError> for RpcError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::ChatNotFound | SendError::NotStarted => Self::bad("PEER_ID_INVALID"),
+            SendError::Blocked => Self::bad("USER_IS_BLOCKED"),
+            SendError::Deactivated => Self::bad("INPUT_USER_DEACTIVATED"),
+            SendError::BotToBot => Self::bad("USER_IS_BOT"),
+            SendError::Kicked(ChatKind::Group) => Self::forbidden("CHAT_FORBIDDEN"),
+            SendError::Kicked(_) => Self::bad("CHANNEL_PRIVATE"),
+            SendError::NotMember(_) | SendError::NoRights(_) => Self::forbidden("CHAT_WRITE_FORBIDDEN"),
+            SendError::Migrated(_) => Self::bad("CHAT_ID_INVALID"),
+            SendError::ReplyNotFound => Self::bad("REPLY_MESSAGE_ID_INVALID"),
+            SendError::SlowMode(seconds) => Self::new(420, format!("SLOWMODE_WAIT_{seconds}")),
+        }
+    }
+}

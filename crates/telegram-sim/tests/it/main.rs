@@ -1,0 +1,6 @@
+//! The simulator over real HTTP.
+
+mod client;
+mod errors;
+mod faults;
+mod sending;
