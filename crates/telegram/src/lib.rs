@@ -2,4 +2,5 @@
 
 pub mod bot_api;
 pub mod bots;
+pub mod mtproto;
 pub mod text;

@@ -194,7 +194,7 @@ fn check_base(base_url: &str) -> Result<String, SetupError> {
 }
 
 /// Plain HTTP, as used for a Bot API server of one's own, works without root certificates.
-fn tls(needed: bool) -> Result<ClientConfig, String> {
+pub(crate) fn tls(needed: bool) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

@@ -29,6 +29,8 @@ pub use self::call_error::CallError;
 pub use self::http::SetupError;
 pub use self::types::{Bot, Chat, ChatRef, SetWebhook, WebhookInfo};
 
+pub(crate) use self::http::tls;
+
 use self::answer::Answer;
 use self::http::{Exchange, Http};
 use self::types::{DeleteWebhook, GetChat, NoParameters, SendMessage, SentMessage};

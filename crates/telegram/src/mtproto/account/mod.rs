@@ -1,0 +1,112 @@
+//! A logged-in account, connected.
+//!
+//! - `send`: sending text, with the outcome of each attempt;
+//! - `entities`: formatting, to and from Telegram's form;
+//! - [`chat`]: what an account can post to; `dialogs`, `resolve`: how it is found;
+//! - [`updates`]: what happens in its chats.
+
+pub mod chat;
+mod dialogs;
+mod entities;
+mod resolve;
+mod send;
+pub mod updates;
+
+use std::sync::Arc;
+
+use grammers_session::types::PeerInfo;
+use grammers_session::updates::UpdatesLike;
+use grammers_tl_types as tl;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
+
+pub use chat::{Chat, ChatKind};
+pub use updates::{Event, Message, Updates};
+
+use super::call::CallError;
+use super::connect::Connection;
+use super::options::ClientOptions;
+use super::peer::CachedPeer;
+use super::problem::Problem;
+use super::session::Session;
+use super::user::AccountUser;
+
+/// One life of an account's connection. It reconnects by itself after a break. When a call ended without an answer,
+/// [`Account::probe`]; when that fails too, let this value go and connect anew with the same session: nothing is
+/// missed.
+///
+/// An account may be connected once only, in all processes together: Telegram ends a session that is used twice.
+pub struct Account {
+    connection: Connection,
+    updates: Option<mpsc::Receiver<UpdatesLike>>,
+    user: AccountUser,
+    /// When the dialogs were last searched for a peer that was not known.
+    searched: Mutex<Option<Instant>>,
+}
+
+impl Account {
+    /// Connects a session and proves that it is alive.
+    pub async fn connect(options: &ClientOptions, session: Arc<Session>) -> Result<Self, Problem> {
+        let mut connection = Connection::open(options, session).await?;
+        let myself = tl::functions::users::GetUsers { id: vec![tl::enums::InputUser::UserSelf] };
+        let users = match connection.call(&myself).await {
+            Err(CallError::NoAnswer(why)) => return Err(CallError::Unreachable(why).into()),
+            result => result?,
+        };
+        let Some(tl::enums::User::User(user)) = users.first() else {
+            return Err(Problem::refused("telegram_refused", "Telegram did not say whose session this is"));
+        };
+        let user = AccountUser::from_tl(user);
+        connection.session().set_user(user.for_session());
+        let updates = connection.take_updates().expect("a new connection has its updates");
+        Ok(Self::new(connection, updates, user))
+    }
+
+    pub(super) fn new(connection: Connection, updates: mpsc::Receiver<UpdatesLike>, user: AccountUser) -> Self {
+        Self { connection, updates: Some(updates), user, searched: Mutex::new(None) }
+    }
+
+    /// Who the account is, as of its connecting.
+    pub fn user(&self) -> &AccountUser {
+        &self.user
+    }
+
+    /// The session, to be exported and stored.
+    pub fn session(&self) -> &Arc<Session> {
+        self.connection.session()
+    }
+
+    /// Asks Telegram for a sign of life.
+    pub async fn probe(&self) -> Result<(), Problem> {
+        self.connection.call(&tl::functions::updates::GetState {}).await?;
+        Ok(())
+    }
+
+    /// Ends the session at Telegram. Also succeeds when Telegram has ended it already. Without an answer, try again:
+    /// the session may still be alive.
+    pub async fn log_out(&self) -> Result<(), Problem> {
+        match self.connection.call(&tl::functions::auth::LogOut {}).await.map_err(Problem::from) {
+            Err(problem) if !problem.is_dead() => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the connection; the session stays logged in. When this returns, the last byte was sent.
+    pub async fn close(self) {
+        self.connection.close().await;
+    }
+
+    async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        self.connection.call(request).await
+    }
+
+    fn learn(&self, users: &[tl::enums::User], chats: &[tl::enums::Chat]) {
+        learn(self.session(), users, chats);
+    }
+}
+
+/// Keeps the access hashes that come with each answer: without them nobody can be written to.
+fn learn(session: &Session, users: &[tl::enums::User], chats: &[tl::enums::Chat]) {
+    let peers = users.iter().map(PeerInfo::from).chain(chats.iter().map(PeerInfo::from));
+    session.learn(peers.filter_map(|info| CachedPeer::from_grammers(&info)));
+}

@@ -1,0 +1,155 @@
+//! How a client presents itself and where it connects to.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Everything about a client that is not its session. Keep it the same for the life of an account: Telegram takes a
+/// changed device for a stolen session.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The application's id, from <https://my.telegram.org>.
+    pub api_id: i32,
+    /// The secret that belongs to the id.
+    pub api_hash: SecretString,
+    /// Device model, shown to the account's owner in the list of devices.
+    pub device_model: String,
+    /// Version of the operating system, shown there too.
+    pub system_version: String,
+    /// Version of the application, shown there too.
+    pub app_version: String,
+    /// Language of the device, ISO 639-1.
+    pub lang_code: String,
+    /// Proxy through which the account connects.
+    pub proxy: Option<Socks5>,
+    /// Telegram, or a server that stands in for it.
+    pub server: Server,
+    /// How long to wait for connections and answers.
+    pub timeouts: Timeouts,
+}
+
+/// Where the data centres are.
+#[derive(Debug, Clone)]
+pub enum Server {
+    /// At Telegram.
+    Telegram,
+    /// All at one address, with keys that are agreed on beforehand.
+    Test {
+        /// The address of every data centre.
+        address: SocketAddr,
+        /// Where keys come from: a POST of `{"dc_id": n}` gives `{"auth_key": "<512 hexadecimal digits>"}`.
+        keys_url: String,
+    },
+}
+
+/// How long to wait before giving up.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the first answer on a new connection.
+    pub connect: Duration,
+    /// For any other answer.
+    pub call: Duration,
+}
+
+impl Default for Timeouts {
+    /// 15 seconds for a new connection, 20 seconds for an answer.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(15), call: Duration::from_secs(20) }
+    }
+}
+
+/// A SOCKS5 proxy.
+#[derive(Debug, Clone)]
+pub struct Socks5 {
+    host: String,
+    port: u16,
+    credentials: Option<(String, SecretString)>,
+}
+
+/// Why something is no usable proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// No host, or one that cannot be one.
+    #[error("the proxy needs a host: a name or an IP address")]
+    Host,
+    /// Port 0.
+    #[error("the proxy needs a port from 1 to 65535")]
+    Port,
+    /// Characters that would be changed on their way to the proxy.
+    #[error("user name and password of the proxy may hold letters, digits and - . _ ~ ! $ & ( ) * + , only")]
+    Credentials,
+}
+
+impl Socks5 {
+    /// Checks the parts; `credentials` are user name and password.
+    pub fn new(host: &str, port: u16, credentials: Option<(String, SecretString)>) -> Result<Self, ProxyError> {
+        let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_');
+        if host.is_empty() || !host.chars().all(is_host) {
+            return Err(ProxyError::Host);
+        }
+        if port == 0 {
+            return Err(ProxyError::Port);
+        }
+        if let Some((user, password)) = &credentials
+            && (user.is_empty() || !passes_unchanged(user) || !passes_unchanged(password.expose_secret()))
+        {
+            return Err(ProxyError::Credentials);
+        }
+        Ok(Self { host: host.to_owned(), port, credentials })
+    }
+
+    /// The address of the proxy, looked up here: what the library would do instead cannot report its failure.
+    pub(super) async fn resolve(&self) -> std::io::Result<SocketAddr> {
+        let mut addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        addresses.next().ok_or_else(|| std::io::Error::other("the name of the proxy has no address"))
+    }
+
+    pub(super) fn url(&self, address: SocketAddr) -> String {
+        let mut url = String::from("socks5://");
+        if let Some((user, password)) = &self.credentials {
+            let _ = write!(url, "{user}:{}@", password.expose_secret());
+        }
+        let _ = write!(url, "{address}");
+        url
+    }
+}
+
+/// The library hands on user name and password as they stand in an address, still percent-encoded.
+fn passes_unchanged(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&()*+,".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy(host: &str, user: &str, password: &str) -> Result<Socks5, ProxyError> {
+        Socks5::new(host, 1080, Some((user.to_owned(), password.into())))
+    }
+
+    #[tokio::test]
+    async fn a_proxy_becomes_the_address_that_the_library_takes() {
+        let proxy = proxy("127.0.0.1", "me", "s3cret!").unwrap();
+        assert_eq!(proxy.url(proxy.resolve().await.unwrap()), "socks5://me:s3cret!@127.0.0.1:1080");
+        let open = Socks5::new("::1", 1, None).unwrap();
+        assert_eq!(open.url(open.resolve().await.unwrap()), "socks5://[::1]:1");
+    }
+
+    #[test]
+    fn unusable_proxies_are_refused() {
+        assert_eq!(proxy("", "a", "b").unwrap_err(), ProxyError::Host);
+        assert_eq!(proxy("a/b", "a", "b").unwrap_err(), ProxyError::Host);
+        assert_eq!(proxy("h", "a@b", "b").unwrap_err(), ProxyError::Credentials);
+        assert_eq!(proxy("h", "a", "50%").unwrap_err(), ProxyError::Credentials);
+        assert_eq!(proxy("h", "", "b").unwrap_err(), ProxyError::Credentials);
+        assert_eq!(Socks5::new("h", 0, None).unwrap_err(), ProxyError::Port);
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let text = format!("{:?}", proxy("h", "me", "s3cret").unwrap());
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}

@@ -1,0 +1,368 @@
+//! The session of a connected client: in memory, shared with the library, exported to be stored.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use grammers_session::BoxFuture;
+use grammers_session::types::{
+    ChannelState, DcOption, PeerAuth, PeerId as GrammersId, PeerInfo, UpdateState as Progress, UpdatesState,
+};
+use tokio::sync::watch;
+
+use super::auth_key::AuthKey;
+use super::peer::{CachedPeer, PeerId};
+use super::session_data::{DataCenter, SelfUser, SessionData, UpdateState};
+
+/// How many peers a session remembers. A forgotten one is found again among the dialogs or by its name.
+const PEERS: usize = 1_000;
+
+/// Counts what happened to a session. When a number is higher than at the last store, there is something to store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// Changes without which the session cannot go on: keys, the home data centre, who is logged in. Store at once.
+    pub keys: u64,
+    /// Changes of any kind. Those that are not of keys (peers, position in the updates) are stored now and then:
+    /// losing some only costs asking the server again.
+    pub all: u64,
+}
+
+/// A session in use.
+pub struct Session {
+    state: Mutex<State>,
+    revision: watch::Sender<Revision>,
+    /// Of a test server: the one address at which all data centres are, whatever the server advertises.
+    pinned: Option<SocketAddr>,
+}
+
+struct State {
+    data: SessionData,
+    peers: HashMap<PeerId, (CachedPeer, u64)>,
+    clock: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    Progress,
+    Keys,
+}
+
+impl Session {
+    /// Takes up a stored session. With `pinned`, every data centre is at that address.
+    pub(super) fn open(mut data: SessionData, pinned: Option<SocketAddr>) -> Self {
+        if let Some(address) = pinned {
+            data.data_centers.values_mut().for_each(|dc| pin(dc, address));
+        }
+        let mut peers = HashMap::new();
+        let mut clock = 0;
+        for peer in std::mem::take(&mut data.peers) {
+            clock += 1;
+            peers.insert(peer.id(), (peer, clock));
+        }
+        Self { state: Mutex::new(State { data, peers, clock }), revision: watch::Sender::default(), pinned }
+    }
+
+    /// The session as it is to be stored, and the revision which that is.
+    pub fn export(&self) -> (SessionData, Revision) {
+        let state = self.lock();
+        let mut data = state.data.clone();
+        let mut peers: Vec<_> = state.peers.values().copied().collect();
+        let revision = *self.revision.borrow();
+        drop(state);
+        peers.sort_unstable_by_key(|(_, learnt)| *learnt);
+        data.peers = peers.into_iter().map(|(peer, _)| peer).collect();
+        (data, revision)
+    }
+
+    /// Tells of each change. Await [`watch::Receiver::changed`], compare with the revision stored last, store.
+    pub fn changes(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
+    }
+
+    /// Who is logged in.
+    pub fn user(&self) -> Option<SelfUser> {
+        self.lock().data.user
+    }
+
+    pub(super) fn home_dc(&self) -> i32 {
+        self.lock().data.home_dc
+    }
+
+    pub(super) fn set_user(&self, user: SelfUser) {
+        self.change(|state| replace(&mut state.data.user, Some(user), Change::Keys));
+    }
+
+    pub(super) fn known_peer(&self, id: PeerId) -> Option<CachedPeer> {
+        self.lock().peers.get(&id).map(|(peer, _)| *peer)
+    }
+
+    pub(super) fn learn(&self, peers: impl IntoIterator<Item = CachedPeer>) {
+        self.change(|state| peers.into_iter().fold(Change::None, |change, peer| change.or(state.learn(peer))));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere while holding the lock leaves plain values behind, each of them whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, apply: impl FnOnce(&mut State) -> Change) {
+        let mut state = self.lock();
+        let change = apply(&mut state);
+        if change != Change::None {
+            self.revision.send_modify(|revision| {
+                revision.all += 1;
+                revision.keys += u64::from(change == Change::Keys);
+            });
+        }
+    }
+
+    fn set_data_center(&self, option: &DcOption) {
+        let mut center =
+            DataCenter { ipv4: option.ipv4, ipv6: option.ipv6, auth_key: option.auth_key.map(AuthKey::from) };
+        if let Some(address) = self.pinned {
+            pin(&mut center, address);
+        }
+        self.change(|state| match state.data.data_centers.insert(option.id, center.clone()) {
+            Some(old) if old == center => Change::None,
+            Some(old) if old.auth_key == center.auth_key => Change::Progress,
+            _ => Change::Keys,
+        });
+    }
+}
+
+impl Change {
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Keys, _) | (_, Self::Keys) => Self::Keys,
+            (Self::Progress, _) | (_, Self::Progress) => Self::Progress,
+            (Self::None, Self::None) => Self::None,
+        }
+    }
+}
+
+impl State {
+    fn learn(&mut self, peer: CachedPeer) -> Change {
+        if let Some(user) = self.data.user.as_mut().filter(|user| PeerId::user(user.id) == Some(peer.id())) {
+            let hash = peer.access_hash().or(user.access_hash);
+            return replace(&mut user.access_hash, hash, Change::Progress);
+        }
+        self.clock += 1;
+        let changed = match self.peers.get_mut(&peer.id()) {
+            Some((known, learnt)) => {
+                *learnt = self.clock;
+                known.merge(peer)
+            }
+            None => self.peers.insert(peer.id(), (peer, self.clock)).is_none(),
+        };
+        if self.peers.len() > PEERS {
+            self.forget();
+        }
+        if changed { Change::Progress } else { Change::None }
+    }
+
+    /// Forgets a fifth: users first, whose messages bring them back, and among equals those not seen for longest.
+    /// Channels go last, because without their hash their updates cannot be asked for.
+    fn forget(&mut self) {
+        let rank = |id: PeerId, learnt: u64| (id.get() < 0, learnt);
+        let mut ranks: Vec<_> = self.peers.values().map(|(peer, learnt)| rank(peer.id(), *learnt)).collect();
+        ranks.sort_unstable();
+        let first_kept = ranks[PEERS / 5];
+        self.peers.retain(|id, (_, learnt)| rank(*id, *learnt) >= first_kept);
+    }
+}
+
+fn replace<T: PartialEq>(place: &mut T, value: T, change: Change) -> Change {
+    if *place == value {
+        return Change::None;
+    }
+    *place = value;
+    change
+}
+
+fn pin(center: &mut DataCenter, address: SocketAddr) {
+    match address {
+        SocketAddr::V4(v4) => {
+            center.ipv4 = v4;
+            center.ipv6 = SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0);
+        }
+        SocketAddr::V6(v6) => {
+            let ipv4 = match v6.ip().to_canonical() {
+                IpAddr::V4(ip) => ip,
+                IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+            };
+            center.ipv4 = SocketAddrV4::new(ipv4, v6.port());
+            center.ipv6 = v6;
+        }
+    }
+}
+
+/// What the library calls. Nothing here waits: the futures are ready when made.
+impl grammers_session::Session for Session {
+    type Error = Infallible;
+
+    fn home_dc_id(&self) -> Result<i32, Infallible> {
+        Ok(self.home_dc())
+    }
+
+    fn set_home_dc_id(&self, dc_id: i32) -> BoxFuture<'_, Result<(), Infallible>> {
+        self.change(|state| replace(&mut state.data.home_dc, dc_id, Change::Keys));
+        done(())
+    }
+
+    fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, Infallible> {
+        Ok(self.lock().data.data_centers.get(&dc_id).map(|dc| DcOption {
+            id: dc_id,
+            ipv4: dc.ipv4,
+            ipv6: dc.ipv6,
+            auth_key: dc.auth_key.as_ref().map(|key| *key.expose()),
+        }))
+    }
+
+    fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), Infallible>> {
+        self.set_data_center(dc_option);
+        done(())
+    }
+
+    fn peer(&self, peer: GrammersId) -> BoxFuture<'_, Result<Option<PeerInfo>, Infallible>> {
+        let state = self.lock();
+        let myself = state.data.user.filter(|user| peer == GrammersId::self_user() || peer.bare_id() == Some(user.id));
+        done(match myself {
+            Some(user) => Some(PeerInfo::User {
+                id: user.id,
+                auth: user.access_hash.map(PeerAuth::from_hash),
+                bot: Some(false),
+                is_self: Some(true),
+            }),
+            None => PeerId::from_grammers(peer)
+                .and_then(|id| state.peers.get(&id))
+                .map(|(known, _)| known.to_grammers(false)),
+        })
+    }
+
+    fn cache_peer(&self, peer: PeerInfo) -> BoxFuture<'_, Result<(), Infallible>> {
+        self.learn(CachedPeer::from_grammers(&peer));
+        done(())
+    }
+
+    fn updates_state(&self) -> BoxFuture<'_, Result<UpdatesState, Infallible>> {
+        let known = self.lock().data.updates.clone();
+        // The library cannot start from a state without the common position: then it asks for a new one.
+        let UpdateState { pts, qts, date, seq, channels } = if known.pts == 0 { UpdateState::default() } else { known };
+        let channels = channels.into_iter().map(|(id, pts)| ChannelState { id, pts }).collect();
+        done(UpdatesState { pts, qts, date, seq, channels })
+    }
+
+    fn set_update_state(&self, progress: Progress) -> BoxFuture<'_, Result<(), Infallible>> {
+        self.change(|state| {
+            let mut updates = state.data.updates.clone();
+            match progress {
+                Progress::All(UpdatesState { pts, qts, date, seq, channels }) => {
+                    let channels = channels.into_iter().map(|channel| (channel.id, channel.pts)).collect();
+                    updates = UpdateState { pts, qts, date, seq, channels };
+                }
+                Progress::Primary { pts, date, seq } => updates = UpdateState { pts, date, seq, ..updates },
+                Progress::Secondary { qts } => updates.qts = qts,
+                Progress::Channel { id, pts } => drop(updates.channels.insert(id, pts)),
+            }
+            replace(&mut state.data.updates, updates, Change::Progress)
+        });
+        done(())
+    }
+}
+
+fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, Infallible>> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use grammers_session::Session as _;
+
+    use super::*;
+
+    fn user(id: i64, hash: i64) -> CachedPeer {
+        CachedPeer::with_hash(PeerId::user(id).unwrap(), hash)
+    }
+
+    fn channel(id: i64, hash: i64) -> CachedPeer {
+        CachedPeer::with_hash(PeerId::channel(id).unwrap(), hash)
+    }
+
+    #[tokio::test]
+    async fn what_the_library_tells_is_exported_and_taken_up_again() {
+        let session = Session::open(SessionData::default(), None);
+        session.set_home_dc_id(4).await.unwrap();
+        let mut option = session.dc_option(4).unwrap().unwrap();
+        option.auth_key = Some([9; 256]);
+        session.set_dc_option(&option).await.unwrap();
+        session.set_user(SelfUser { id: 42, access_hash: None });
+        session.learn([user(42, 1), user(7, -5), channel(8, 6)]);
+        let channels = vec![ChannelState { id: 8, pts: 3 }];
+        let state = UpdatesState { pts: 10, qts: 2, date: 100, seq: 5, channels };
+        session.set_update_state(Progress::All(state.clone())).await.unwrap();
+
+        let (data, revision) = session.export();
+        assert_eq!(revision, *session.changes().borrow());
+        let again = Session::open(SessionData::from_bytes(&data.to_bytes()).unwrap(), None);
+        assert_eq!(again.home_dc_id().unwrap(), 4);
+        assert_eq!(again.dc_option(4).unwrap().unwrap(), option);
+        assert_eq!(again.updates_state().await.unwrap(), state);
+        let myself = again.peer(GrammersId::self_user()).await.unwrap().unwrap();
+        assert_eq!((myself.id().bare_id(), myself.auth().map(PeerAuth::hash)), (Some(42), Some(1)));
+        assert_eq!(again.known_peer(PeerId::channel(8).unwrap()), Some(channel(8, 6)));
+        assert_eq!(again.export().0, data);
+    }
+
+    #[tokio::test]
+    async fn changes_tell_what_must_be_stored_at_once() {
+        let session = Session::open(SessionData::default(), None);
+        session.learn([user(7, 1)]);
+        session.learn([user(7, 1)]);
+        assert_eq!(*session.changes().borrow(), Revision { keys: 0, all: 1 });
+        session.set_update_state(Progress::Secondary { qts: 4 }).await.unwrap();
+        session.set_update_state(Progress::Secondary { qts: 4 }).await.unwrap();
+        assert_eq!(*session.changes().borrow(), Revision { keys: 0, all: 2 });
+        session.set_home_dc_id(5).await.unwrap();
+        session.set_home_dc_id(5).await.unwrap();
+        assert_eq!(*session.changes().borrow(), Revision { keys: 1, all: 3 });
+        let mut option = session.dc_option(1).unwrap().unwrap();
+        option.ipv4.set_port(80);
+        session.set_dc_option(&option).await.unwrap();
+        assert_eq!(*session.changes().borrow(), Revision { keys: 1, all: 4 });
+        option.auth_key = Some([1; 256]);
+        session.set_dc_option(&option).await.unwrap();
+        assert_eq!(*session.changes().borrow(), Revision { keys: 2, all: 5 });
+    }
+
+    #[tokio::test]
+    async fn nobody_is_logged_in_at_first() {
+        let session = Session::open(SessionData::default(), None);
+        assert_eq!(session.peer(GrammersId::self_user()).await.unwrap(), None);
+        assert_eq!(session.user(), None);
+    }
+
+    #[test]
+    fn the_peers_are_bounded_and_channels_go_last() {
+        let session = Session::open(SessionData::default(), None);
+        session.learn((1..=100).map(|id| channel(id, id)));
+        session.learn((1..=5_000).map(|id| user(id, id)));
+        let (data, _) = session.export();
+        assert!(data.peers.len() <= PEERS);
+        assert!((1..=100).all(|id| session.known_peer(PeerId::channel(id).unwrap()).is_some()));
+        assert!(session.known_peer(PeerId::user(5_000).unwrap()).is_some());
+        assert!(session.known_peer(PeerId::user(1).unwrap()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_test_server_keeps_its_address() {
+        let address: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        let session = Session::open(SessionData::default(), Some(address));
+        let mut option = session.dc_option(3).unwrap().unwrap();
+        assert_eq!(SocketAddr::V4(option.ipv4), address);
+        option.ipv4.set_port(443);
+        session.set_dc_option(&option).await.unwrap();
+        assert_eq!(SocketAddr::V4(session.dc_option(3).unwrap().unwrap().ipv4), address);
+    }
+}
