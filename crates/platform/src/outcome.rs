@@ -12,6 +12,11 @@ pub enum Outcome {
     },
     /// It is certain that nothing was sent.
     Refused(Refusal),
+    /// No answer came, but the platform knows a repeated message by its random id: the same sender may try again.
+    Unanswered {
+        /// What happened, without secrets.
+        reason: String,
+    },
     /// Nobody can tell: the bytes left, no proof came back. Never resent by itself.
     Unknown {
         /// What happened, without secrets; shown to the owner.

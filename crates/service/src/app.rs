@@ -1,6 +1,9 @@
 //! What all requests share.
 
-use std::{collections::HashSet, sync::RwLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, RwLock},
+};
 
 use sqlx::PgPool;
 use store::{
@@ -10,7 +13,10 @@ use store::{
 };
 use telegram::bot_api::BotApi;
 
-use crate::{Code, Error, Result, events::EventHub, queue::Hints, secrets::Sealer};
+use crate::{
+    Code, Error, Result, events::EventHub, logins::Inputs, platforms::telegram_accounts::TelegramAccounts,
+    queue::Hints, secrets::Sealer,
+};
 
 /// How many messages go into one commit at most.
 const GROUP: usize = 500;
@@ -31,12 +37,32 @@ pub struct App {
     pub bot_api: BotApi,
     /// Wakes the readers of the event stream.
     pub events: EventHub,
+    /// Carries what people enter to the drivers of logins.
+    pub logins: Inputs,
+    /// Accounts can be connected: the application's identity is configured.
+    pub accounts_configured: bool,
+    /// The accounts that this process has connected, if it is a worker.
+    pub accounts: Option<Arc<TelegramAccounts>>,
     known_users: RwLock<HashSet<i32>>,
+}
+
+/// What the service is put together from; see [`App`].
+#[expect(missing_docs, reason = "the fields are those of App")]
+pub struct Parts {
+    pub pool: PgPool,
+    pub hints: Hints,
+    pub sealer: Sealer,
+    pub bot_api: BotApi,
+    pub events: EventHub,
+    pub logins: Inputs,
+    pub accounts_configured: bool,
+    pub accounts: Option<Arc<TelegramAccounts>>,
 }
 
 impl App {
     /// Puts the parts together.
-    pub fn new(pool: PgPool, hints: Hints, sealer: Sealer, bot_api: BotApi, events: EventHub) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts } = parts;
         Self {
             accept: Group::spawn(Accept { pool: pool.clone() }, GROUP),
             pool,
@@ -44,6 +70,9 @@ impl App {
             sealer,
             bot_api,
             events,
+            logins,
+            accounts_configured,
+            accounts,
             known_users: RwLock::new(HashSet::new()),
         }
     }

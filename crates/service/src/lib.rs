@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod health;
 pub mod http;
+pub mod logins;
 pub mod metrics;
 pub mod platforms;
 pub mod postgres;

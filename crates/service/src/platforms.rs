@@ -1,6 +1,8 @@
 //! The connectors: one line of registration for each kind of sender.
 
+pub mod telegram_accounts;
 mod telegram_bots;
+pub mod telegram_client;
 
 use std::sync::Arc;
 
@@ -14,19 +16,27 @@ use crate::{
     worker::{Limits, OpenError, Opened, Senders},
 };
 
+use telegram_accounts::TelegramAccounts;
 use telegram_bots::TelegramBots;
 
 /// Opens the senders of every kind.
 pub struct Platforms {
     pool: PgPool,
     bots: TelegramBots,
+    accounts: Arc<TelegramAccounts>,
 }
 
 impl Platforms {
     /// Registers the connectors.
-    pub fn new(pool: PgPool, sealer: Sealer, bot_api: BotApi, bot_limits: Limits) -> Arc<Self> {
+    pub fn new(
+        pool: PgPool,
+        sealer: Sealer,
+        bot_api: BotApi,
+        bot_limits: Limits,
+        accounts: Arc<TelegramAccounts>,
+    ) -> Arc<Self> {
         let bots = TelegramBots::new(pool.clone(), sealer, bot_api, bot_limits);
-        Arc::new(Self { pool, bots })
+        Arc::new(Self { pool, bots, accounts })
     }
 
     async fn kind(&self, sender_id: Uuid) -> Result<Option<String>, sqlx::Error> {
@@ -39,6 +49,7 @@ impl Senders for Platforms {
         Box::pin(async move {
             match self.kind(sender_id).await.map_err(|error| OpenError::Later(error.to_string()))?.as_deref() {
                 Some("bot") => self.bots.open(sender_id).await,
+                Some("account") => self.accounts.open(sender_id).await,
                 Some(_) => Err(OpenError::Inactive),
                 None => Err(OpenError::Gone),
             }
@@ -49,9 +60,23 @@ impl Senders for Platforms {
         &'a self,
         sender_id: Uuid,
         version: &'a str,
-        _code: &'a str,
+        code: &'a str,
         description: &'a str,
     ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
-        Box::pin(telegram::bots::table::mark_revoked(&self.pool, sender_id, version, description))
+        Box::pin(async move {
+            match self.kind(sender_id).await?.as_deref() {
+                Some("bot") => telegram::bots::table::mark_revoked(&self.pool, sender_id, version, description).await,
+                Some("account") => self.accounts.mark_dead(sender_id, version, code).await,
+                _ => Ok(true),
+            }
+        })
+    }
+
+    fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()> {
+        Box::pin(self.accounts.close(sender_id))
+    }
+
+    fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>> {
+        Box::pin(self.accounts.to_keep_open())
     }
 }

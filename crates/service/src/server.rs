@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, ApiState},
-    app::App,
+    app::{App, Parts},
     auth::{Gate, ROUTES, TokenOptions, UserLimiter, Verifier},
     events::EventHub,
     health::Readiness,
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
+    logins::{self, Inputs},
     metrics::Metrics,
-    platforms::Platforms,
+    platforms::{Platforms, telegram_accounts::TelegramAccounts, telegram_client::Application},
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
@@ -67,16 +68,41 @@ pub async fn start(
         store::leases::forget_all(&pool).await?;
     }
     let bot_api = BotApi::new(&settings.telegram.bot_api_url, settings.telegram.request_timeout)?;
+    let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
+    let accounts_configured = application.is_some();
     let carrier = DatabaseHints::spawn(pool.clone());
     let (local, hints_in) = mpsc::unbounded_channel();
     let hints = Hints::new(roles.worker.then(|| local.clone()), carrier);
-    let mut ownership = None;
+    let (local_logins, logins_in) = mpsc::unbounded_channel();
+    let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
+    let (mut ownership, mut accounts) = (None, None);
     if roles.worker {
-        let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings));
+        let live = Arc::new(TelegramAccounts::new(
+            pool.clone(),
+            sealer.clone(),
+            application,
+            account_limits(settings),
+            hints.clone(),
+        ));
+        let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());
         let give_up = settings.telegram.give_up_after;
         let context = Context::new(pool.clone(), platforms, hints.clone(), give_up, shutdown.soft.clone());
         context.ownership.renew(&pool).await?;
         ownership = Some(context.ownership.clone());
+        if accounts_configured {
+            let drivers = Arc::new(logins::Context {
+                pool: pool.clone(),
+                sealer: sealer.clone(),
+                accounts: live.clone(),
+                worker_id: context.ownership.worker_id,
+                hints: hints.clone(),
+                stop: shutdown.soft.clone(),
+            });
+            shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
+            shutdown.tasks.spawn(logins::leaving::run(drivers));
+            tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
+        }
+        accounts = Some(live);
         shutdown.tasks.spawn(worker::run(context, hints_in));
         tokio::spawn(DatabaseHints::listen(pool.clone(), local, shutdown.soft.clone()));
     }
@@ -92,7 +118,8 @@ pub async fn start(
         async move { events.follow(pool).await }
     });
     let readiness = Arc::new(Readiness::new(embedded, ownership));
-    let app = Arc::new(App::new(pool, hints, sealer, bot_api, events));
+    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts };
+    let app = Arc::new(App::new(parts));
     let gate = Gate {
         routes: ROUTES,
         verifier: Verifier::new(&tokens)?,
@@ -130,6 +157,10 @@ fn limits(settings: &Settings) -> Limits {
         private_chat_per_second: settings.telegram.private_chat_per_second,
         group_per_minute: settings.telegram.group_per_minute,
     }
+}
+
+fn account_limits(settings: &Settings) -> Limits {
+    Limits { sender_per_second: settings.telegram.account_per_second, ..limits(settings) }
 }
 
 fn http_options(settings: &Settings) -> Result<HttpOptions, String> {

@@ -36,11 +36,22 @@ pub async fn renew(pool: &PgPool, worker_id: Uuid, host: &str, version: &str) ->
 /// can tell whether it went out.
 pub async fn acquire(pool: &PgPool, worker_id: Uuid, senders: &[Uuid]) -> Result<Vec<Lease>, sqlx::Error> {
     let mut tx = pool.begin().await?;
+    let taken = acquire_in(&mut tx, worker_id, senders).await?;
+    tx.commit().await?;
+    Ok(taken)
+}
+
+/// The same within a transaction of the caller's.
+pub async fn acquire_in(
+    tx: &mut sqlx::PgConnection,
+    worker_id: Uuid,
+    senders: &[Uuid],
+) -> Result<Vec<Lease>, sqlx::Error> {
     let taken: Vec<Lease> = sqlx::query_as(
         "INSERT INTO sender_leases AS l (sender_id, worker_id, epoch)
          SELECT id, $1, 1 FROM unnest($2::uuid[]) AS t(id) ORDER BY id
          ON CONFLICT (sender_id) DO UPDATE SET worker_id = $1, epoch = l.epoch + 1, acquired_at = now()
-         WHERE l.worker_id IS NULL
+         WHERE l.worker_id IS NULL OR l.worker_id = $1
             OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = l.worker_id AND w.valid_until >= now())
          RETURNING sender_id, epoch",
     )
@@ -49,31 +60,35 @@ pub async fn acquire(pool: &PgPool, worker_id: Uuid, senders: &[Uuid]) -> Result
     .fetch_all(&mut *tx)
     .await?;
     let ids: Vec<Uuid> = taken.iter().map(|l| l.sender_id).collect();
-    abandon_attempts(&mut tx, &ids).await?;
-    tx.commit().await?;
+    abandon_attempts(tx, &ids).await?;
     Ok(taken)
 }
 
-/// Marks what the former owner had on the wire.
+/// Settles what the former owner had on the wire. Where the platform knows a repeated message by its random id, it is tried again,
+/// for up to an hour; elsewhere nobody can tell.
 async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Result<(), sqlx::Error> {
-    let lost: Vec<(Uuid, i32)> = sqlx::query_as(
+    let lost: Vec<(Uuid, i32, String)> = sqlx::query_as(
         "WITH lost AS (
-             UPDATE messages SET status = 'unknown', error_code = 'interrupted', finished_at = now(),
-                 error_message = 'The process stopped while the message was on its way.'
-             WHERE sender_id = ANY($1) AND status = 'sending'
-             RETURNING id, user_id, sender_id, chat_id, attempt_id
+             UPDATE messages m SET error_code = 'interrupted',
+                 error_message = 'The process stopped while the message was on its way.',
+                 status = CASE WHEN s.deduplicates AND m.queued_at > now() - interval '1 hour'
+                               THEN 'queued' ELSE 'unknown' END,
+                 finished_at = CASE WHEN s.deduplicates AND m.queued_at > now() - interval '1 hour' THEN NULL ELSE now() END
+             FROM messages o LEFT JOIN senders s ON s.id = o.sender_id
+             WHERE m.id = o.id AND o.sender_id = ANY($1) AND o.status = 'sending' AND m.status = 'sending'
+             RETURNING m.id, m.user_id, m.status, m.attempt_id
          ), attempts AS (
              UPDATE message_attempts a SET outcome = 'unknown', code = 'interrupted', finished_at = now()
              FROM lost WHERE a.id = lost.attempt_id AND a.outcome IS NULL
          )
-         SELECT id, user_id FROM lost",
+         SELECT id, user_id, status FROM lost",
     )
     .bind(senders)
     .fetch_all(&mut *db)
     .await?;
-    for (id, user_id) in lost {
-        let data = serde_json::json!({ "status": "unknown", "code": "interrupted" });
-        crate::events::insert(&mut *db, user_id, "message.unknown", id, &data).await?;
+    for (id, user_id, status) in lost {
+        let data = serde_json::json!({ "status": status, "code": "interrupted" });
+        crate::events::insert(&mut *db, user_id, &format!("message.{status}"), id, &data).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Everything Telegram: its tables, bots, accounts, channels, text.
 
+pub mod accounts;
 pub mod bot_api;
 pub mod bots;
 pub mod mtproto;

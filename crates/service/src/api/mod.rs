@@ -1,9 +1,11 @@
 //! The REST API: one file per resource. A handler parses, calls one use case, and renders.
 
+pub mod accounts;
 pub mod bots;
 pub mod caller;
 pub mod events;
 pub mod health;
+pub mod logins;
 pub mod logs;
 pub mod messages;
 pub mod openapi;
@@ -42,6 +44,17 @@ impl axum::extract::FromRef<ApiState> for Arc<App> {
 /// Every route, with its description.
 pub fn documented() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(logins::connect))
+        .routes(routes!(logins::get, logins::cancel))
+        .routes(routes!(logins::events))
+        .routes(routes!(logins::code))
+        .routes(routes!(logins::password))
+        .routes(routes!(logins::resend))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::get, accounts::update, accounts::disconnect))
+        .routes(routes!(accounts::reconnect))
+        .routes(routes!(accounts::dialogs))
+        .routes(routes!(send::send_by_account))
         .routes(routes!(bots::connect, bots::list))
         .routes(routes!(bots::get, bots::update, bots::disconnect))
         .routes(routes!(bots::replace_token))

@@ -51,6 +51,7 @@ pub struct ProblemField {
     modifiers(&Bearer),
     security(("bearer" = [])),
     tags(
+        (name = "accounts", description = "Telegram accounts: log in, look after, send."),
         (name = "bots", description = "Telegram bots: connect, look after, send."),
         (name = "messages", description = "What was accepted, where it is now, and what to do about it."),
         (name = "logs", description = "What the service did with a user's integrations."),

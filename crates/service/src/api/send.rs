@@ -109,6 +109,32 @@ pub async fn send_by_bot(
     accept(&app, &caller, "bot", id, key, body).await
 }
 
+/// Sends a message through an account.
+///
+/// As through a bot; an account cannot send buttons.
+#[utoipa::path(
+    post, path = "/api/integrations/telegram/accounts/{id}/send", tag = "accounts", operation_id = "sendByAccount",
+    params(
+        ("id" = Uuid, Path, description = "Id of the account."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+    ),
+    request_body = SendMessage,
+    responses(
+        (status = 202, description = "Accepted.", body = AcceptedMessage),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn send_by_account(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: Result<IdempotencyKey>,
+    body: Result<Json<SendMessage>>,
+) -> Result<Response> {
+    accept(&app, &caller, "account", id, key, body).await
+}
+
 async fn accept(
     app: &App,
     caller: &Caller,

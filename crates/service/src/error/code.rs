@@ -76,6 +76,22 @@ codes! {
         "A request with the same `Idempotency-Key` is being processed. Repeat it a little later to get its answer.";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "Idempotency key reused",
         "The same `Idempotency-Key` was used with another body within 24 hours. Use a new key for a new request.";
+    AccountAlreadyConnected = "account_already_connected", 409, "Account already connected",
+        "This Telegram account, or the session that was to be imported, is already connected to the service.";
+    LoginOver = "login_over", 409, "Login over",
+        "The login has ended: done, failed or cancelled. Begin a new one.";
+    LoginWrongStep = "login_wrong_step", 409, "Another step is due",
+        "The login asks for something else now. Read it to see the step that is due.";
+    PhoneCodeInvalid = "phone_code_invalid", 422, "Wrong code",
+        "Telegram does not accept the code. It can be entered again.";
+    PhoneCodeExpired = "phone_code_expired", 422, "Code too old",
+        "Telegram does not accept the code any more. Ask for another one.";
+    PasswordInvalid = "password_invalid", 422, "Wrong password",
+        "Telegram does not accept the password of two-step verification. It can be entered again.";
+    TelegramRefused = "telegram_refused", 422, "Telegram refused",
+        "Telegram refused the request. The detail names its reason.";
+    TelegramWait = "telegram_wait", 429, "Telegram asks to wait",
+        "Telegram limits how often this can be done. Wait as long as `Retry-After` says.";
     MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
         "Only a message that is scheduled or queued can be cancelled.";
     MessageNotResendable = "message_not_resendable", 409, "Message cannot be resent",

@@ -1,8 +1,10 @@
 //! What a caller can do. A use case knows nothing of HTTP: it takes a [`Caller`] and plain values, and answers with rows or an
 //! [`crate::Error`]. Changes are written together with their event, their log entry and their audit entry.
 
+pub mod accounts;
 pub mod bots;
 pub mod idempotent;
+pub mod logins;
 pub mod messages;
 pub mod send;
 

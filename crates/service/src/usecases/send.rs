@@ -77,6 +77,9 @@ pub async fn send(
         ChatTarget::Id(id) => (Some(id), None),
         ChatTarget::Name(name) => (None, Some(name)),
     };
+    if route == "account" && !message.buttons.is_empty() {
+        return Err(Error::invalid_field("/buttons", "cannot be sent by an account: send them through a bot"));
+    }
     let priority = message.priority;
     let content = Content::Text(check(message)?);
     let status = if scheduled_at.is_some() { "scheduled" } else { "queued" };

@@ -85,6 +85,13 @@ struct Actor {
 
 /// Runs an actor until it ends.
 pub async fn run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
+    let end = open_and_run(context.clone(), lease, mailbox).await;
+    // The last byte precedes the next owner's first: only then may the sender be given back.
+    context.senders.close(lease.sender_id).await;
+    end
+}
+
+async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
     let opened = match open(&context, lease.sender_id).await {
         Ok(opened) => opened,
         Err(end) => return end,
@@ -156,6 +163,7 @@ impl Actor {
 
     async fn woken(&mut self) -> Option<End> {
         if self.mailbox.changed.swap(false, Ordering::AcqRel) {
+            self.context.senders.close(self.lease.sender_id).await;
             match open(&self.context, self.lease.sender_id).await {
                 Ok(opened) => {
                     self.plan.set_limits(opened.limits);

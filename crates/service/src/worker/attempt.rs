@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use super::{Context, Opened, backoff::backoff};
 
+/// A message without an answer is repeated for so long: the platform's memory of random ids has an end.
+const REPEATABLE_FOR: Duration = Duration::from_hours(1);
+
 /// How an attempt ended, for the actor's plan.
 pub struct Settled {
     /// The message.
@@ -115,7 +118,15 @@ fn decide(context: &Context, attempt_id: Uuid, message: &StartedMessage, outcome
             end.platform_message_id = platform_message_ids.first().copied();
             (end, Then::GoOn)
         }
-        Outcome::Unknown { reason } => {
+        Outcome::Unanswered { reason } if message.age < REPEATABLE_FOR => {
+            let wait = backoff(message.attempts.unsigned_abs());
+            end.outcome = "unknown";
+            end.code = Some("no_answer".into());
+            end.description = Some(reason);
+            end.wait_ms = Some(millis(wait));
+            (end, Then::Hold { wait, imposed: None })
+        }
+        Outcome::Unanswered { reason } | Outcome::Unknown { reason } => {
             end.outcome = "unknown";
             end.status = "unknown";
             end.code = Some("unknown_outcome".into());

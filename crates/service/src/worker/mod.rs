@@ -40,6 +40,12 @@ pub trait Senders: Send + Sync + 'static {
     /// Opens a sender with its present credentials.
     fn open(&self, sender_id: Uuid) -> BoxFuture<'_, Result<Opened, OpenError>>;
 
+    /// Ends what [`Senders::open`] opened: when it returns, the last byte was sent.
+    fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()>;
+
+    /// Senders that are to be kept open also without messages, and that nobody owns.
+    fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>>;
+
     /// Marks a sender that the platform refuses, with event and log, unless its credentials changed since `version`.
     /// Returns whether it was marked.
     fn mark_dead<'a>(

@@ -143,7 +143,9 @@ impl Router {
         delivery::release_scheduled(&pool).await?;
         let working = delivery::senders_with_work(&pool).await?;
         let states: HashMap<Uuid, bool> = delivery::sender_states(&pool, &working).await?.into_iter().collect();
-        let mut wanted = HashMap::new();
+        let idle = self.context.senders.to_keep_open().await?;
+        let mut wanted: HashMap<Uuid, Hint> =
+            idle.into_iter().filter(|id| !self.mailboxes.contains_key(id)).map(|id| (id, Hint::Work(id))).collect();
         for id in working {
             match (states.get(&id), self.mailboxes.get(&id)) {
                 (Some(true), Some(mailbox)) => mailbox.work(),

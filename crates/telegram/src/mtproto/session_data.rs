@@ -5,6 +5,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 
 use grammers_session::SessionData as KnownDefaults;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::auth_key::AuthKey;
@@ -110,6 +111,12 @@ impl SessionData {
         let mut data = Self { home_dc, ..Self::default() };
         data.data_centers.get_mut(&home_dc)?.auth_key = Some(auth_key);
         Some(data)
+    }
+
+    /// Names the session without telling its key: a hash of the key at the home data centre.
+    pub fn fingerprint(&self) -> Option<Vec<u8>> {
+        let key = self.data_centers.get(&self.home_dc)?.auth_key.as_ref()?;
+        Some(Sha256::new().chain_update(b"integrations/session/").chain_update(key.expose()).finalize().to_vec())
     }
 
     /// The form that is sealed: compact JSON, erased from memory when dropped.

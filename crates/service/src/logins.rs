@@ -1,0 +1,49 @@
+//! Logins of accounts: jobs that a worker drives and that survive their callers, other processes and crashes.
+//!
+//! - [`inputs`]: what people enter, on its way to the driver;
+//! - [`manager`]: claims logins that nobody drives, and gives each a driver;
+//! - [`driver`]: one login, from its beginning to the connected account;
+//! - [`finish`]: storing the account that a login led to;
+//! - [`leaving`]: logging accounts out that are to be erased.
+
+pub mod driver;
+mod finish;
+pub mod inputs;
+pub mod leaving;
+pub mod manager;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{platforms::telegram_accounts::TelegramAccounts, queue::Hints, secrets::Sealer};
+
+pub use inputs::{Input, InputKind, Inputs};
+
+/// What logins need.
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// Seals sessions.
+    pub sealer: Sealer,
+    /// The connected accounts.
+    pub accounts: Arc<TelegramAccounts>,
+    /// This worker.
+    pub worker_id: Uuid,
+    /// Wakes the actors of accounts.
+    pub hints: Hints,
+    /// Tells everything to stop taking work.
+    pub stop: CancellationToken,
+}
+
+/// What the state of a login is bound to.
+pub fn state_purpose(id: Uuid) -> String {
+    crate::secrets::purpose("logins", id, "state")
+}
+
+/// What the address in a QR code is bound to.
+pub fn qr_purpose(id: Uuid) -> String {
+    crate::secrets::purpose("logins", id, "qr")
+}

@@ -1,0 +1,186 @@
+//! Storing the account that a login led to. An account is unique by its id at Telegram, however it was connected.
+
+use serde_json::{Value, json};
+use store::leases;
+use telegram::{
+    accounts::{
+        AccountRow, AccountStatus, LoginRow,
+        table::{self, Proven},
+    },
+    mtproto::{Account, AccountUser, mask_phone},
+};
+use uuid::Uuid;
+
+use super::Context;
+use crate::{Error, Result, platforms::telegram_accounts::session_purpose, queue::Hint};
+
+/// The constraints that two logins of one account at the same moment meet.
+const UNIQUE: [&str; 2] = ["telegram_sessions_telegram_user_id_key", "telegram_sessions_fingerprint_key"];
+
+/// How a login ended at our side.
+pub enum Finished {
+    /// The account is connected.
+    Connected {
+        /// Its row.
+        account_id: Uuid,
+        /// Who it is, for the login's last step.
+        user: Value,
+    },
+    /// It cannot be this user's.
+    Refused {
+        /// Stable code.
+        code: &'static str,
+        /// What to do.
+        detail: &'static str,
+    },
+}
+
+/// What to do with a proven session.
+enum Plan {
+    Insert,
+    Renew(AccountRow),
+    /// The account is connected already: the new session is not needed.
+    Keep(AccountRow),
+    Refuse(&'static str, &'static str),
+}
+
+/// Stores the account of a finished login or import, and hands its connection on.
+pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Result<Finished> {
+    let user = account.user().clone();
+    let shown = json!({
+        "id": user.id, "name": display_name(&user), "username": user.username, "phone": mask_phone(&user.phone),
+    });
+    for last in [false, true] {
+        let mut tx = context.pool.begin().await?;
+        let plan = plan(&mut tx, login, user.id).await?;
+        let existing = match plan {
+            Plan::Insert => None,
+            Plan::Renew(row) => Some(row),
+            Plan::Keep(row) => {
+                discard(login, account).await;
+                return Ok(Finished::Connected { account_id: row.id, user: shown });
+            }
+            Plan::Refuse(code, detail) => {
+                discard(login, account).await;
+                return Ok(Finished::Refused { code, detail });
+            }
+        };
+        match write(context, &mut tx, login, &account, existing).await {
+            Ok((row, owned)) => {
+                hand_on(context, tx, row.id, row.login_epoch, owned, account).await?;
+                return Ok(Finished::Connected { account_id: row.id, user: shown });
+            }
+            Err(error) if !last && is_race(&error) => {}
+            Err(error) => {
+                discard(login, account).await;
+                return Err(error.into());
+            }
+        }
+    }
+    Err(Error::internal("two logins of one account did not settle"))
+}
+
+async fn plan(tx: &mut sqlx::PgConnection, login: &LoginRow, telegram_id: i64) -> Result<Plan, sqlx::Error> {
+    let existing = table::find_by_telegram_id(&mut *tx, telegram_id).await?;
+    Ok(match existing {
+        None if login.sender_id.is_some() => Plan::Refuse(
+            "account_mismatch",
+            "Another Telegram account logged in than the one that was to be reconnected. Connect it as an account of its own.",
+        ),
+        None => Plan::Insert,
+        Some(row) if row.user_id != login.user_id => {
+            Plan::Refuse("account_connected_elsewhere", "This Telegram account is connected by another user.")
+        }
+        Some(row) if login.sender_id.is_some_and(|wanted| wanted != row.id) => Plan::Refuse(
+            "account_mismatch",
+            "Another Telegram account logged in than the one that was to be reconnected.",
+        ),
+        Some(row) if row.status == AccountStatus::Active.name() || row.status == AccountStatus::Limited.name() => {
+            Plan::Keep(row)
+        }
+        Some(row) => Plan::Renew(row),
+    })
+}
+
+/// Writes the row and takes its lease, so that no other worker connects the session; true when the lease is ours.
+async fn write(
+    context: &Context,
+    tx: &mut sqlx::PgConnection,
+    login: &LoginRow,
+    account: &Account,
+    existing: Option<AccountRow>,
+) -> Result<(AccountRow, bool), sqlx::Error> {
+    let id = existing.as_ref().map_or_else(Uuid::now_v7, |row| row.id);
+    let user = account.user();
+    let (data, _) = account.session().export();
+    let sealed = context.sealer.seal(&session_purpose(id), &data.to_bytes()).await;
+    let sealed = json!(sealed.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
+    let proven = Proven {
+        id,
+        user_id: login.user_id,
+        phone: &user.phone,
+        telegram_user_id: user.id,
+        name: &display_name(user),
+        username: user.username.as_deref(),
+        session_data: &sealed,
+        fingerprint: &data.fingerprint().unwrap_or_default(),
+        client: &login.client,
+    };
+    let row = if existing.is_none() {
+        table::insert(&mut *tx, &proven).await?
+    } else {
+        table::settle_unanswered(&mut *tx, id).await?;
+        table::renew(&mut *tx, &proven).await?
+    };
+    let owned = !leases::acquire_in(&mut *tx, context.worker_id, &[id]).await?.is_empty();
+    table::tell(&mut *tx, row.user_id, id, AccountStatus::Active, None, None).await?;
+    let log = store::logs::NewLog {
+        user_id: row.user_id,
+        integration_type: "telegram_account",
+        action: "connect",
+        error: None,
+        details: Some(json!({ "account_id": id, "login_id": login.id, "method": login.method })),
+    };
+    store::logs::insert(&mut *tx, &log).await?;
+    Ok((row, owned))
+}
+
+/// Commits, and lets the connection go on here; where another worker owns the account, it ends here before the other may connect.
+async fn hand_on(
+    context: &Context,
+    tx: sqlx::Transaction<'_, sqlx::Postgres>,
+    id: Uuid,
+    login_epoch: i32,
+    owned: bool,
+    account: Account,
+) -> Result<()> {
+    if owned {
+        context.accounts.adopt(id, login_epoch, account);
+    } else {
+        account.close().await;
+    }
+    if let Err(error) = tx.commit().await {
+        context.accounts.close(id).await;
+        return Err(error.into());
+    }
+    context.hints.give(Hint::Changed(id));
+    Ok(())
+}
+
+/// A session that is not needed is logged out, unless it was imported: it is its owner's.
+async fn discard(login: &LoginRow, account: Account) {
+    if login.method != "import"
+        && let Err(problem) = account.log_out().await
+    {
+        tracing::warn!(%problem, "a session that is not needed could not be logged out");
+    }
+    account.close().await;
+}
+
+fn is_race(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.constraint().is_some_and(|name| UNIQUE.contains(&name)))
+}
+
+fn display_name(user: &AccountUser) -> String {
+    [Some(user.first_name.as_str()), user.last_name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}

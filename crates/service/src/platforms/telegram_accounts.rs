@@ -1,0 +1,228 @@
+//! Telegram accounts as senders: each is connected once, by the worker that owns it.
+//!
+//! - [`live`]: one connected account, with the tasks that take its updates and store its session.
+
+pub mod live;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use sqlx::PgPool;
+use telegram::{
+    accounts::{AccountStatus, Client, table},
+    mtproto::{Account, Kind, PeerId, Problem, SessionData},
+};
+use uuid::Uuid;
+
+use super::telegram_client::Application;
+use crate::{
+    queue::{Hint, Hints},
+    secrets::{Envelope, Sealer, purpose},
+    worker::{Limits, OpenError, Opened},
+};
+use live::Live;
+
+/// What an account's session is bound to.
+pub fn session_purpose(id: Uuid) -> String {
+    purpose("telegram_sessions", id, "session_data")
+}
+
+/// The connected accounts of this process.
+pub struct TelegramAccounts {
+    pool: PgPool,
+    sealer: Sealer,
+    application: Option<Application>,
+    limits: Limits,
+    hints: Hints,
+    live: Mutex<HashMap<Uuid, Arc<Live>>>,
+    /// Logged in just now by this process: their connection goes on.
+    adopted: Mutex<HashMap<Uuid, (i32, Account)>>,
+}
+
+impl TelegramAccounts {
+    /// Without an application, accounts stay unconnected.
+    pub fn new(pool: PgPool, sealer: Sealer, application: Option<Application>, limits: Limits, hints: Hints) -> Self {
+        Self { pool, sealer, application, limits, hints, live: Mutex::default(), adopted: Mutex::default() }
+    }
+
+    /// The application's identity.
+    pub fn application(&self) -> Option<&Application> {
+        self.application.as_ref()
+    }
+
+    /// Takes over the connection of a login that has just succeeded.
+    pub fn adopt(&self, id: Uuid, login_epoch: i32, account: Account) {
+        lock(&self.adopted).insert(id, (login_epoch, account));
+    }
+
+    /// The connected account, if this process has it.
+    pub fn live(&self, id: Uuid) -> Option<Arc<Live>> {
+        lock(&self.live).get(&id).cloned()
+    }
+
+    /// Accounts that should be connected and that nobody owns.
+    pub async fn to_keep_open(&self) -> Result<Vec<Uuid>, sqlx::Error> {
+        if self.application.is_none() {
+            return Ok(Vec::new());
+        }
+        table::unowned(&self.pool).await
+    }
+
+    /// Connects an account and proves that it is alive.
+    pub async fn open(&self, id: Uuid) -> Result<Opened, OpenError> {
+        let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
+        let stored = table::stored_session(&self.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
+        if !stored.is_active {
+            return Err(OpenError::Inactive);
+        }
+        let adopted = lock(&self.adopted).remove(&id);
+        let account = match adopted {
+            Some((epoch, account)) if epoch == stored.login_epoch => account,
+            other => {
+                if let Some((_, stale)) = other {
+                    stale.close().await;
+                }
+                self.connect(id, &stored).await?
+            }
+        };
+        let live = Live::start(self.pool.clone(), self.sealer.clone(), self.hints.clone(), id, &stored, account).await;
+        lock(&self.live).insert(id, live.clone());
+        let version = stored.login_epoch.to_string();
+        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })
+    }
+
+    async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
+        let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
+        let Some(application) = &self.application else { return Err(OpenError::Inactive) };
+        let envelope = Envelope::from_json(stored.session_data.clone()).map_err(|e| later(&e))?;
+        let bytes = self.sealer.open(&session_purpose(id), &envelope).await.map_err(|e| later(&e))?;
+        let data = SessionData::from_bytes(&bytes).map_err(|e| later(&e))?;
+        let client: Client = serde_json::from_value(stored.client.clone()).map_err(|e| later(&e))?;
+        let options = application.options(&client).await.map_err(|e| later(&e))?;
+        let connected = async { Account::connect(&options, options.open_session(data).await?).await };
+        let problem = match connected.await {
+            Ok(account) => {
+                self.set_status(id, stored.login_epoch, AccountStatus::Active, None).await;
+                return Ok(account);
+            }
+            Err(problem) => problem,
+        };
+        if problem.is_dead() {
+            self.set_status(id, stored.login_epoch, dead_status(problem.kind), Some(problem.code)).await;
+            return Err(OpenError::Inactive);
+        }
+        self.set_status(id, stored.login_epoch, AccountStatus::Connecting, Some(problem.code)).await;
+        Err(OpenError::Later(problem.to_string()))
+    }
+
+    async fn set_status(&self, id: Uuid, epoch: i32, status: AccountStatus, reason: Option<&str>) {
+        if let Err(error) = table::set_status(&self.pool, id, epoch, status, reason, None).await {
+            tracing::warn!(%error, account_id = %id, status = status.name(), "an account's state could not be written");
+        }
+    }
+
+    /// Ends the connection of an account: when it returns, the last byte was sent.
+    pub async fn close(&self, id: Uuid) {
+        let adopted = lock(&self.adopted).remove(&id);
+        if let Some((_, account)) = adopted {
+            account.close().await;
+        }
+        let live = lock(&self.live).remove(&id);
+        if let Some(live) = live {
+            live.close().await;
+        }
+    }
+
+    /// Marks an account that Telegram refuses; false when it was logged in anew meanwhile.
+    pub async fn mark_dead(&self, id: Uuid, version: &str, code: &str) -> Result<bool, sqlx::Error> {
+        let status = if code == "account_banned" || code == "account_deactivated" {
+            AccountStatus::Banned
+        } else {
+            AccountStatus::NeedsLogin
+        };
+        let epoch = version.parse().unwrap_or_default();
+        table::set_status(&self.pool, id, epoch, status, Some(code), None).await?;
+        let stored = table::stored_session(&self.pool, id).await?;
+        Ok(stored.is_none_or(|stored| stored.login_epoch == epoch))
+    }
+
+    /// Gives a hint that the state of an account changed.
+    pub fn changed(&self, id: Uuid) {
+        self.hints.give(Hint::Changed(id));
+    }
+}
+
+/// The state that follows from a dead session.
+pub fn dead_status(kind: Kind) -> AccountStatus {
+    if kind == Kind::AccountClosed { AccountStatus::Banned } else { AccountStatus::NeedsLogin }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic elsewhere leaves a map of whole values behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct AccountSender {
+    live: Arc<Live>,
+}
+
+impl Sender for AccountSender {
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>> {
+        Box::pin(async move {
+            match self.live.account().resolve_username(name).await {
+                Ok(Some(chat)) => Ok(chat.id.get()),
+                Ok(None) => Err(Refusal {
+                    code: "chat_not_found",
+                    description: format!("Telegram knows no @{name}."),
+                    verdict: Verdict::Fail,
+                }),
+                Err(problem) => Err(refusal(&problem)),
+            }
+        })
+    }
+
+    fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let peer = match self.peer(delivery.chat_id).await {
+                Ok(peer) => peer,
+                Err(problem) => return Outcome::Refused(refusal(&problem)),
+            };
+            let Content::Text(text) = &delivery.content;
+            let outcome = self.live.account().send_text(peer, text, delivery.random_id).await;
+            self.live.note(&outcome).await;
+            match outcome {
+                // The account knows a repeated message by its random id.
+                Outcome::Unknown { reason } => Outcome::Unanswered { reason },
+                other => other,
+            }
+        })
+    }
+}
+
+impl AccountSender {
+    async fn peer(&self, chat_id: i64) -> Result<PeerId, Problem> {
+        match PeerId::try_from(chat_id) {
+            Ok(peer) => Ok(peer),
+            Err(_) => self.live.account().resolve_id(chat_id).await,
+        }
+    }
+}
+
+fn refusal(problem: &Problem) -> Refusal {
+    let verdict = match problem.kind {
+        Kind::Refused => Verdict::Fail,
+        Kind::Wait(after, hold) => Verdict::Wait { after, hold },
+        Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
+        // A question that sends nothing can be asked again.
+        Kind::Unreachable | Kind::NoAnswer => Verdict::Retry,
+    };
+    // Waits of a question concern the account as a whole, as Telegram counts them.
+    let verdict = match verdict {
+        Verdict::Wait { after, .. } => Verdict::Wait { after, hold: Hold::Sender },
+        other => other,
+    };
+    Refusal { code: problem.code, description: problem.detail.clone(), verdict }
+}

@@ -1,0 +1,7 @@
+//! Accounts: their table, and the table of logins.
+
+pub mod logins;
+pub mod table;
+
+pub use logins::{LoginRow, LoginStatus};
+pub use table::{AccountFilter, AccountRow, AccountStatus, Client};
