@@ -67,10 +67,10 @@ until [[ -s $state/sim.json ]]; do
 done
 bot_api=$(field bot_api <"$state/sim.json")
 bot_token=$(field demo_bot_token <"$state/sim.json")
-chat=$(sed -nE 's/.*"demo_chat_ids": *\[ *(-?[0-9]+).*/\1/p' "$state/sim.json")
+chat=$(field demo_chat_id <"$state/sim.json")
 
 export INTEGRATIONS_HTTP__BIND=127.0.0.1:$port
-export INTEGRATIONS_TELEGRAM__BOT_API_URL=${INTEGRATIONS_TELEGRAM__BOT_API_URL:-http://$bot_api}
+export INTEGRATIONS_TELEGRAM__BOT_API_URL=http://$bot_api
 "$bin/integrations" serve </dev/null &
 service=$!
 base=http://127.0.0.1:$port
@@ -84,7 +84,10 @@ bots=$base/api/integrations/telegram/bots
 api() { curl -s -H "Authorization: Bearer $token" -H 'Content-Type: application/json' "$@"; }
 bot=$(api "$bots" -d "{\"token\": \"$bot_token\"}" | field id)
 # Connected at an earlier start.
-[[ -n $bot ]] || bot=$(api "$bots?limit=1" | field id)
+if [[ -z $bot ]]; then
+    name=$(curl -fs "http://$bot_api/bot$bot_token/getMe" | field username)
+    bot=$(api "$bots?username=$name" | field id)
+fi
 [[ -n $bot ]] || fail "The demo bot could not be connected: $(api "$bots" -d "{\"token\": \"$bot_token\"}")"
 
 cat <<TXT
@@ -94,7 +97,7 @@ The service runs, with a simulated Telegram.
   API docs   $base/docs
   Telegram   http://127.0.0.1:$sim_port/  (the simulator: what the messages look like)
   Token      $token
-             (user 1, for 30 days; make another with: $bin/integrations token --user 7)
+             (user 1, for 30 days; make another with: INTEGRATIONS_DATA_DIR=$INTEGRATIONS_DATA_DIR $bin/integrations token --user 7)
 
 Send a message through the demo bot:
 

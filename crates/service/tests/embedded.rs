@@ -48,7 +48,12 @@ impl Machine {
         } else {
             Command::new(program)
         };
-        built.arg(command).current_dir(self.base.path()).env("INTEGRATIONS_DATA_DIR", self.data()).kill_on_drop(true);
+        built
+            .arg(command)
+            .current_dir(self.base.path())
+            .env("INTEGRATIONS_DATA_DIR", self.data())
+            .env("INTEGRATIONS_HTTP__BIND", "127.0.0.1:0")
+            .kill_on_drop(true);
         built
     }
 
@@ -110,7 +115,7 @@ async fn the_service_starts_with_nothing_configured_and_ends_with_its_database()
     let machine = Machine::new(false);
     let mut service = machine.serve();
     service.says("PostgreSQL is ready").await;
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     let pid_file = machine.data().join("postgres/cluster/postmaster.pid");
     assert!(pid_file.exists());
     service.stop().await;
@@ -123,7 +128,7 @@ async fn another_user_than_root_runs_it_too() {
     // Only root can become somebody else; anybody else is that other user already.
     let machine = Machine::new(geteuid().is_root());
     let mut service = machine.serve();
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     service.stop().await;
     let expected = if machine.as_nobody { 65534 } else { geteuid().as_raw() };
     assert_eq!(machine.database_owner(), expected);
@@ -131,7 +136,7 @@ async fn another_user_than_root_runs_it_too() {
     // Root finds the owner again.
     let machine = Machine { as_nobody: false, ..machine };
     let mut service = machine.serve();
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     service.stop().await;
     assert_eq!(machine.database_owner(), expected);
 }
@@ -140,13 +145,13 @@ async fn another_user_than_root_runs_it_too() {
 async fn after_a_kill_the_next_start_adopts_the_database() {
     let machine = Machine::new(false);
     let mut service = machine.serve();
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     service.signal(Signal::KILL);
     assert!(!service.ended().await.success());
 
     let mut service = machine.serve();
     service.says("adopted the PostgreSQL that was running").await;
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     service.stop().await;
 }
 
@@ -154,7 +159,7 @@ async fn after_a_kill_the_next_start_adopts_the_database() {
 async fn a_second_service_on_the_same_data_is_refused() {
     let machine = Machine::new(false);
     let mut first = machine.serve();
-    first.says("\"running\"").await;
+    first.says("\"message\":\"ready\"").await;
     let mut second = machine.serve();
     let pid = first.child.id().expect("it runs");
     second.says(&format!("in use by process {pid}")).await;
@@ -170,7 +175,7 @@ async fn the_doctor_checks_a_service_that_runs_and_one_that_does_not() {
     assert!(!machine.data().exists(), "a check makes nothing");
 
     let mut service = machine.serve();
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     let during = stdout(&machine.output("doctor").await);
     assert!(during.contains("in use by process") && during.contains("the private one, PostgreSQL 1"), "{during}");
     assert!(during.contains("pg_trgm, pgcrypto, uuid-ossp"), "{during}");
@@ -221,7 +226,7 @@ async fn migrate_can_be_repeated_and_run_by_several_at_once() {
     assert!(machine.output("migrate").await.status.success());
 
     let mut service = machine.serve();
-    service.says("\"running\"").await;
+    service.says("\"message\":\"ready\"").await;
     let socket = machine.data().join("postgres/socket");
     let migrate = |database: &'static str| {
         let url = format!("postgres://integrations@localhost/{database}?host={}", socket.display());
