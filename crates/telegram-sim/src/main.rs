@@ -78,10 +78,10 @@ async fn run(args: Args) -> std::io::Result<()> {
 
 /// The one line on stdout: where it listens, and the demo to try.
 fn announce(sim: &Sim) -> std::io::Result<()> {
-    let mut line = json!(DEMO);
-    line["bot_api"] = json!(sim.bot_api);
-    line["mtproto"] = json!(sim.mtproto);
-    line["control"] = json!(sim.control);
+    let line = json!({
+        "bot_api": sim.bot_api, "mtproto": sim.mtproto, "control": sim.control, "demo_bot_id": DEMO.bot,
+        "demo_bot_token": DEMO.token, "demo_chat_ids": [DEMO.user, DEMO.group, DEMO.channel],
+    });
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
