@@ -29,6 +29,9 @@ pub const DEMO: Demo = Demo {
 /// Adds the demo to a world.
 pub(crate) fn add(state: &mut State) {
     state.add_bot(Some(DEMO.token.to_owned()), Some("demo_sim_bot".to_owned()));
+    if let Some(bot) = state.user_mut(DEMO.bot) {
+        "Demo bot".clone_into(&mut bot.first_name);
+    }
     state.add_user(NewUser {
         id: Some(DEMO.user),
         first_name: Some("Alice".to_owned()),
