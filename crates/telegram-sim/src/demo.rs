@@ -1,26 +1,19 @@
 //! A small ready-made world: a bot that can be used at once.
 
-use serde::Serialize;
-
 use crate::world::{ChatId, ChatKind, MemberStatus, NewChat, NewUser, State, UserId};
 
 /// Who and what is in the demo. The numbers are fixed, so that another program finds them again after a restart.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Demo {
     /// The bot's token.
-    #[serde(rename = "demo_bot_token")]
     pub token: &'static str,
     /// The bot's id.
-    #[serde(rename = "demo_bot_id")]
     pub bot: UserId,
     /// A person who has started the bot.
-    #[serde(rename = "demo_chat_id")]
     pub user: UserId,
     /// A supergroup that the bot is in.
-    #[serde(rename = "demo_group_id")]
     pub group: ChatId,
     /// A channel in which the bot may post.
-    #[serde(rename = "demo_channel_id")]
     pub channel: ChatId,
 }
 
@@ -36,6 +29,9 @@ pub const DEMO: Demo = Demo {
 /// Adds the demo to a world.
 pub(crate) fn add(state: &mut State) {
     state.add_bot(Some(DEMO.token.to_owned()), Some("demo_sim_bot".to_owned()));
+    if let Some(bot) = state.user_mut(DEMO.bot) {
+        "Demo bot".clone_into(&mut bot.first_name);
+    }
     state.add_user(NewUser {
         id: Some(DEMO.user),
         first_name: Some("Alice".to_owned()),

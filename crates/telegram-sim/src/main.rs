@@ -1,6 +1,6 @@
 //! The `telegram-sim` binary.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -41,7 +41,11 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,10 +82,10 @@ async fn run(args: Args) -> std::io::Result<()> {
 
 /// The one line on stdout: where it listens, and the demo to try.
 fn announce(sim: &Sim) -> std::io::Result<()> {
-    let mut line = json!(DEMO);
-    line["bot_api"] = json!(sim.bot_api);
-    line["mtproto"] = json!(sim.mtproto);
-    line["control"] = json!(sim.control);
+    let line = json!({
+        "bot_api": sim.bot_api, "mtproto": sim.mtproto, "control": sim.control, "demo_bot_id": DEMO.bot,
+        "demo_bot_token": DEMO.token, "demo_chat_ids": [DEMO.user, DEMO.group, DEMO.channel],
+    });
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()

@@ -18,12 +18,12 @@ use super::{Answer, Refusal};
 use crate::sim::Core;
 use crate::world::{self, EntityKind, Place, UserId};
 
-/// Most messages that the page shows of one chat.
+/// Most messages that the page shows of one chat, and most chats.
 const SHOWN: usize = 200;
 /// Events closer together than this are announced as one.
 const GATHER: Duration = Duration::from_millis(100);
 /// Everything comes from here; nothing inline runs.
-const POLICY: &str = "default-src 'self'; style-src 'self'; script-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -45,7 +45,7 @@ fn asset(content_type: &'static str, body: &'static str) -> Response {
     (headers, body).into_response()
 }
 
-/// All chats: those with messages by the newest, then the empty ones.
+/// The chats: those with messages by the newest, then the empty ones.
 async fn chats(State(core): State<Core>) -> Json<Value> {
     let state = core.world.lock();
     let mut places: Vec<Place> = state.messages().places().collect();
@@ -55,9 +55,9 @@ async fn chats(State(core): State<Core>) -> Json<Value> {
     }
     places.sort_unstable();
     places.dedup();
-    let mut chats: Vec<(u64, Value)> = places.into_iter().map(|place| chat_summary(&state, place)).collect();
-    chats.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
-    Json(chats.into_iter().map(|(_, chat)| chat).collect())
+    let newest = |place: &Place| state.messages().history(*place).next().map(|message| message.uid);
+    places.sort_by_cached_key(|place| std::cmp::Reverse(newest(place)));
+    Json(places.into_iter().take(SHOWN).map(|place| chat_summary(&state, place)).collect())
 }
 
 /// The newest messages of a chat, oldest first.
@@ -79,7 +79,7 @@ async fn chat(State(core): State<Core>, Path(key): Path<String>) -> Answer {
         })
         .collect();
     messages.reverse();
-    let (_, mut chat) = chat_summary(&state, place);
+    let mut chat = chat_summary(&state, place);
     chat["messages"] = json!(messages);
     Ok(Json(chat))
 }
@@ -96,9 +96,8 @@ async fn events(State(core): State<Core>) -> Sse<impl Stream<Item = Result<Event
     Sse::new(stream).keep_alive(KeepAlive::default())
 }
 
-/// Uid of the newest message, and what the list shows.
-fn chat_summary(state: &world::State, place: Place) -> (u64, Value) {
-    let newest = state.messages().history(place).next();
+/// What the list shows.
+fn chat_summary(state: &world::State, place: Place) -> Value {
     let mut json = match place {
         Place::Private(low, high) => private_summary(state, low, high),
         Place::Chat(id) => {
@@ -113,11 +112,11 @@ fn chat_summary(state: &world::State, place: Place) -> (u64, Value) {
             })
         }
     };
-    if let Some(newest) = newest {
+    if let Some(newest) = state.messages().history(place).next() {
         json["last_text"] = json!(newest.body.text);
         json["last_date"] = json!(newest.date);
     }
-    (newest.map_or(0, |newest| newest.uid), json)
+    json
 }
 
 /// Shown from the person's side: the other one is the title.

@@ -1,5 +1,4 @@
 //! A plain client, so that tests see exactly what goes over the wire.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use reqwest::Response;
 use serde_json::{Value, json};

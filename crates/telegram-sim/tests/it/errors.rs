@@ -27,7 +27,8 @@ async fn tokens_and_methods() {
     assert_eq!(get(format!("/bot1234567:{secret}/getMe")).await, unauthorized);
     assert_eq!(get("/bot1234567:short/getMe".to_owned()).await, not_found);
     assert_eq!(get("/".to_owned()).await, not_found);
-    assert_eq!(get(format!("/bot{}/getNothing", f.token)).await, not_found);
+    let no_method = (404, "Not Found: method not found".to_owned());
+    assert_eq!(get(format!("/bot{}/getNothing", f.token)).await, no_method);
     let renewed = f.sim.world().lock().revoke_token(f.bot_id(), true).unwrap();
     assert_eq!(get(format!("/bot{}/getMe", f.token)).await, unauthorized);
     let answer = f.http.get(format!("{}/bot{renewed}/getMe", f.sim.bot_api_url())).send().await.unwrap();

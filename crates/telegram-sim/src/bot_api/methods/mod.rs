@@ -41,7 +41,7 @@ pub async fn call(api: &BotApi, bot: UserId, call: &Call) -> MethodResult {
             api.sessions.interrupt_poll(bot, "Conflict: terminated by close request");
             Ok(Done::yes())
         }
-        _ => Err(ApiError::new(404, "Not Found")),
+        _ => Err(ApiError::new(404, "Not Found: method not found")),
     }
 }
 

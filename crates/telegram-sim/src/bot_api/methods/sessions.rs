@@ -1,8 +1,9 @@
 //! What a bot's session holds beside the world: the running long poll, the log-out, callback queries that wait for an
 //! answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -11,6 +12,9 @@ use crate::bot_api::reply::{ApiError, Done, MethodResult};
 use crate::bot_api::request::Params;
 use crate::world::{ButtonAction, UserId, World};
 
+/// A bot that logged out is refused for so long, as in the cloud.
+const LOGGED_OUT: Duration = Duration::from_mins(10);
+
 /// Sessions of all bots.
 #[derive(Debug, Default)]
 pub struct Sessions(Mutex<Inner>);
@@ -18,7 +22,7 @@ pub struct Sessions(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     polls: HashMap<UserId, watch::Sender<&'static str>>,
-    logged_out: HashSet<UserId>,
+    logged_out: HashMap<UserId, Instant>,
     queries: HashMap<String, UserId>,
     last_query: u64,
 }
@@ -55,11 +59,11 @@ impl Sessions {
     }
 
     pub(super) fn log_out(&self, bot: UserId) {
-        self.lock().logged_out.insert(bot);
+        self.lock().logged_out.insert(bot, Instant::now());
     }
 
     pub(super) fn is_logged_out(&self, bot: UserId) -> bool {
-        self.lock().logged_out.contains(&bot)
+        self.lock().logged_out.get(&bot).is_some_and(|since| since.elapsed() < LOGGED_OUT)
     }
 
     /// Presses a button; false if the message has no such button.

@@ -79,3 +79,32 @@ fn with_path(url: String) -> String {
     let is_web = url.starts_with("http");
     if is_web && !after_scheme.contains(['/', '?', '#']) { url + "/" } else { url }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever comes in, parsing ends, and every entity is a range of whole characters that nests in those before.
+        #[test]
+        fn entities_are_ranges_of_the_text(text in "([ab😀 \n]|[<>/\\\\&;=\"_*\\[\\]()~`|!#.-]|<b>|</b>|<a href=|```){0,40}") {
+            for mode in ["", "html", "markdown", "markdownv2"] {
+                let Ok(parsed) = parse(&text, mode) else { continue };
+                let mut starts: Vec<u32> = vec![0];
+                for c in parsed.text.chars() {
+                    starts.push(starts[starts.len() - 1] + if u32::from(c) > 0xFFFF { 2 } else { 1 });
+                }
+                let mut open: Vec<u32> = Vec::new();
+                for entity in &parsed.entities {
+                    let end = entity.offset + entity.length;
+                    prop_assert!(entity.length > 0 && starts.contains(&entity.offset) && starts.contains(&end));
+                    open.retain(|outer| *outer > entity.offset);
+                    prop_assert!(open.iter().all(|outer| *outer >= end), "{mode}: {parsed:?}");
+                    open.push(end);
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@ let chosen = decodeURIComponent(location.hash.slice(1));
 let me = null;
 let chatId = null;
 let shownUid = 0;
+const drawn = new Map();
 
 function element(name, { className, text, ...attributes } = {}, ...children) {
   const node = document.createElement(name);
@@ -72,7 +73,9 @@ function format(text, entities, mentions, from = 0, to = text.length) {
     const inner = entities.slice(i + 1).filter((other) => other.offset < end);
     const children = format(text, inner, mentions, entity.offset, end);
     nodes.push(wrap(entity, children, text.slice(entity.offset, end), mentions));
-    at = end;
+    // A line break at the edge of a block is the block's own.
+    const isBlock = /quote|^pre$/.test(entity.type);
+    at = isBlock && text[end] === '\n' ? end + 1 : end;
   }
   nodes.push(text.slice(at, to));
   return nodes.filter((node) => node !== '');
@@ -80,8 +83,7 @@ function format(text, entities, mentions, from = 0, to = text.length) {
 
 function buttonOf(message, button) {
   if (button.url) {
-    const anchor = link(button.url, [`${button.text} ↗`]);
-    return anchor;
+    return link(button.url, [`${button.text} ↗`]);
   }
   const node = element('button', { type: 'button', text: button.text, title: button.callback_data });
   node.addEventListener('click', () => press(message.uid, button.callback_data));
@@ -129,8 +131,17 @@ function choose(key) {
   refresh();
 }
 
+// Draws only what changed, so that nobody loses their place or focus.
+function isNew(part, data) {
+  const json = JSON.stringify(data);
+  const changed = drawn.get(part) !== json;
+  drawn.set(part, json);
+  return changed;
+}
+
 async function showChat() {
   const chat = await fetchJson(`/page/chats/${encodeURIComponent(chosen)}`);
+  if (!isNew('chat', chat)) return;
   me = chat.me;
   chatId = chat.chat_id;
   $('title').textContent = chat.title;
@@ -149,7 +160,7 @@ async function refresh() {
   await attempt(async () => {
     const chats = await fetchJson('/page/chats');
     if (!chosen && chats.length) chosen = chats[0].key;
-    $('chats').replaceChildren(...chats.map(chatItem));
+    if (isNew('chats', [chosen, chats])) $('chats').replaceChildren(...chats.map(chatItem));
     if (chosen) await showChat();
   });
 }
