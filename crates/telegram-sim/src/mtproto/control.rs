@@ -302,7 +302,7 @@ impl Mtproto {
             spam_limited: account.spam_limited,
             banned: account.banned,
             last_code: cloud.codes.last(&account.phone).map(str::to_owned),
-            sessions: account.keys.len(),
+            sessions: cloud.authorizations(*id).len(),
         };
         cloud.accounts.iter().map(info).collect()
     }

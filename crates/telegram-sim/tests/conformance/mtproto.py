@@ -6,10 +6,8 @@ Each step is an assertion; the first that fails ends the program with a tracebac
 """
 
 import asyncio
-import base64
 import json
 import sys
-import urllib.parse
 import urllib.request
 
 from telethon import TelegramClient, errors, events, functions, types
@@ -50,7 +48,9 @@ def client(session=None, dc=2):
         session = StringSession()
         host, port = control("GET", "/mtproto/dcs")[str(dc)].rsplit(":", 1)
         session.set_dc(dc, host, int(port))
-    return TelegramClient(session, API_ID, API_HASH, device_model="Conformance", app_version="1.0")
+    # An error is an error: nothing is repeated by itself.
+    options = {"request_retries": 1, "raise_last_call_error": True}
+    return TelegramClient(session, API_ID, API_HASH, device_model="Conformance", app_version="1.0", **options)
 
 
 async def raises(error, call):
@@ -59,6 +59,17 @@ async def raises(error, call):
     except error as caught:
         return caught
     raise AssertionError(f"{error.__name__} expected")
+
+
+def collect(c, kind, what=lambda event: event):
+    """What a client hears of one kind from now on."""
+    heard = []
+
+    async def handler(event):
+        heard.append(what(event))
+
+    c.add_event_handler(handler, kind)
+    return heard
 
 
 async def wait_for(predicate, what):
@@ -120,11 +131,9 @@ async def qr_login(person, password=None):
 
 async def talk(alice, bob, bob_id):
     """Both ways, with formatting, a reply, a file, an edit and a deletion; pushes arrive as they happen."""
-    heard = []
-    bob.add_event_handler(lambda event: heard.append(event), events.NewMessage(incoming=True))
-    edited, deleted = [], []
-    bob.add_event_handler(lambda event: edited.append(event), events.MessageEdited())
-    bob.add_event_handler(lambda event: deleted.append(event), events.MessageDeleted())
+    heard = collect(bob, events.NewMessage(incoming=True))
+    edited = collect(bob, events.MessageEdited())
+    deleted = collect(bob, events.MessageDeleted())
 
     contact = types.InputPhoneContact(1, "+15550002", "Bob", "")
     found = await alice(functions.contacts.ImportContactsRequest([contact]))
@@ -173,8 +182,7 @@ async def difference(bob, alice, bob_id):
     assert [message.message for message in missed.new_messages] == ["missed 1", "missed 2"], missed
     assert missed.state.pts == state.pts + 2
     # Without asking, too.
-    heard = []
-    again.add_event_handler(lambda event: heard.append(event.raw_text), events.NewMessage(incoming=True))
+    heard = collect(again, events.NewMessage(incoming=True), lambda event: event.raw_text)
     await alice.send_message(bob_id, "live again")
     await wait_for(lambda: "live again" in heard, "the push after coming back")
     # A cut is survived.
@@ -212,7 +220,9 @@ async def main():
 
     for c in (alice, bob, carol, second, third):
         assert await c.log_out()
-    assert all(control("GET", f"/mtproto/accounts/{p.id}/sessions") == [] for p in (alice_phone, bob_phone, carol_phone))
+    for person in (alice_phone, bob_phone, carol_phone):
+        left = control("GET", f"/mtproto/accounts/{person.id}/sessions")
+        assert left == [], left
     counters = control("GET", "/mtproto/counters")
     assert counters["auth_key_duplicated"] == 0, counters
     print("handshakes:", counters["handshakes"], "requests:", sum(counters["methods"].values()))

@@ -235,12 +235,12 @@ impl Cloud {
         }
     }
 
-    /// The sign-ins of a user.
+    /// The sign-ins of a user, without their helpers at other data centres.
     pub fn authorizations(&self, user: UserId) -> Vec<AuthorizationInfo> {
         let keys = self.accounts.get(&user).map(|account| account.keys.iter()).into_iter().flatten();
         let info = |id: &i64| {
             let key = self.keys.get(id)?;
-            let authorization = key.authorization.as_ref()?;
+            let authorization = key.authorization.as_ref().filter(|authorization| !authorization.imported)?;
             Some(AuthorizationInfo {
                 hash: authorization.hash,
                 dc: key.dc,
