@@ -66,11 +66,6 @@ impl Device {
         Self::with(sim, self.keys.clone(), self.session.home_dc_id().unwrap())
     }
 
-    /// The key of the home data centre.
-    pub fn key(&self) -> [u8; 256] {
-        self.keys[&self.session.home_dc_id().unwrap()]
-    }
-
     fn with(sim: &Sim, keys: BTreeMap<i32, [u8; 256]>, home: i32) -> Self {
         let mut data = SessionData { home_dc: home, ..SessionData::default() };
         data.dc_options.clear();

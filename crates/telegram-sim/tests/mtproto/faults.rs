@@ -38,6 +38,8 @@ async fn a_cut_comes_before_or_after_the_message_is_taken() {
         let error = device.send(peer(&sim, bob), &text, random_id).await.unwrap_err();
         assert!(!error.contains("RPC"), "{error}");
         assert_eq!(sim.arrived(&text), taken);
+        // The pool may not have noticed yet that its connection is gone.
+        device.handle.thin.disconnect_from_dc(2);
         let again = device.send(peer(&sim, bob), &text, random_id).await;
         assert_eq!(again.err().as_deref(), (taken == 1).then_some("500 RANDOM_ID_DUPLICATE"));
         assert_eq!(sim.arrived(&text), 1);

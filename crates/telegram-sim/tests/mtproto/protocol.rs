@@ -107,7 +107,7 @@ async fn numbers_out_of_order_are_refused() {
     assert_eq!(refused(&mut raw, msg_id, 1, first_request()).await, 32);
     let inner = Message { msg_id: raw.msg_id(), seq_no: 12, body: container(&[]) };
     let msg_id = raw.msg_id();
-    assert_eq!(refused(&mut raw, msg_id, 12, container(&[inner])[..10].to_vec()).await, 64);
+    assert_eq!(refused(&mut raw, msg_id, 12, container(&[inner])[..12].to_vec()).await, 64);
 }
 
 #[tokio::test]
