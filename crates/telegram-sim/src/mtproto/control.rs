@@ -188,7 +188,9 @@ impl Mtproto {
             Some(hash) => vec![cloud.key_by_hash(user, hash).ok_or(ControlError::NoAuthorization)?],
             None => keys_of(&cloud, user)?,
         };
-        keys.into_iter().for_each(|key| cloud.revoke(key, how));
+        for key in keys {
+            cloud.revoke(key, how);
+        }
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub const API_ID: i32 = 12345;
 pub const API_HASH: &str = "0123456789abcdef0123456789abcdef";
 
 /// Longer than anything here takes, however busy the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A simulator with the MTProto server only.
 pub async fn simulator() -> Sim {

@@ -98,7 +98,7 @@ async fn members_are_listed_and_come_and_go() {
     };
     let count = |answer| match answer {
         enums::channels::ChannelParticipants::Participants(list) => (list.count, list.users.len()),
-        other => panic!("unexpected {other:?}"),
+        enums::channels::ChannelParticipants::NotModified => panic!("a list expected"),
     };
     let recent = list(enums::ChannelParticipantsFilter::ChannelParticipantsRecent);
     assert_eq!(count(device.invoke(&recent).await.unwrap()), (2, 2));

@@ -124,6 +124,7 @@ pub struct AuthorizationInfo {
     pub client: Client,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn as_string<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     // JavaScript would round it as a number.
     serializer.collect_str(value)
