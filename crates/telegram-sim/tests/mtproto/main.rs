@@ -1,7 +1,6 @@
-//! The MTProto half, as clients see it: grammers, Telethon, and a raw connection.
+//! The MTProto half, as clients see it: grammers, and a raw connection. Telethon has a test of its own.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-mod conformance;
 mod device;
 mod faults;
 mod messages;
