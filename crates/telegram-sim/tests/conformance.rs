@@ -26,6 +26,24 @@ async fn python_telegram_bot_passes() {
     assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn telethon_passes() {
+    let options = SimOptions { mtproto_port_per_dc: true, ..SimOptions::default() };
+    let sim = Sim::start(options).await.unwrap();
+    let control = sim.control_url();
+    let run = move || {
+        let script = Path::new(FOLDER).join("mtproto.py");
+        Command::new(python()).arg(script).env("SIM_CONTROL", control).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
+    let counters = sim.accounts().counters();
+    assert_eq!(counters.auth_key_duplicated, 0);
+    assert!(counters.handshakes >= 6, "the real key exchange, at each data centre: {counters:?}");
+}
+
 /// The Python to use, with all requirements installed.
 fn python() -> PathBuf {
     if let Some(python) = std::env::var_os("CONFORMANCE_PYTHON") {

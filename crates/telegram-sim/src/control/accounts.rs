@@ -125,12 +125,11 @@ struct Scan {
 
 async fn scan(State(core): State<Core>, Path(user): Path<UserId>, Json(scan): Json<Scan>) -> Answer {
     let server = server(&core)?;
-    match scan.link {
-        Some(link) => server.scan(user, &link)?,
-        None => {
-            let token = server.newest_token().ok_or_else(|| Refusal::not_found("QR code that waits to be scanned"))?;
-            server.scan_token(user, &token)?;
-        }
+    if let Some(link) = scan.link {
+        server.scan(user, &link)?;
+    } else {
+        let token = server.newest_token().ok_or_else(|| Refusal::not_found("QR code that waits to be scanned"))?;
+        server.scan_token(user, &token)?;
     }
     Ok(done())
 }
@@ -207,8 +206,8 @@ async fn silence(State(core): State<Core>, Path(user): Path<UserId>, Json(silenc
 }
 
 async fn code(State(core): State<Core>, Path(phone): Path<String>) -> Answer {
-    let code = server(&core)?.login_code(&phone);
-    Ok(Json(json!({ "code": code.ok_or_else(|| Refusal::not_found("code that was sent to this phone"))? })))
+    let sent = server(&core)?.login_code(&phone);
+    Ok(Json(json!({ "code": sent.ok_or_else(|| Refusal::not_found("code that was sent to this phone"))? })))
 }
 
 async fn expire_codes(State(core): State<Core>, Path(phone): Path<String>) -> Answer {

@@ -188,7 +188,9 @@ impl Mtproto {
             Some(hash) => vec![cloud.key_by_hash(user, hash).ok_or(ControlError::NoAuthorization)?],
             None => keys_of(&cloud, user)?,
         };
-        keys.into_iter().for_each(|key| cloud.revoke(key, how));
+        for key in keys {
+            cloud.revoke(key, how);
+        }
         Ok(())
     }
 
@@ -302,7 +304,7 @@ impl Mtproto {
             spam_limited: account.spam_limited,
             banned: account.banned,
             last_code: cloud.codes.last(&account.phone).map(str::to_owned),
-            sessions: account.keys.len(),
+            sessions: cloud.authorizations(*id).len(),
         };
         cloud.accounts.iter().map(info).collect()
     }

@@ -35,11 +35,13 @@ pub enum Handled {
 
 /// Whether a message has to be acknowledged by the receiver, as far as that is certain.
 pub fn needs_acknowledgement(body: &[u8]) -> Option<bool> {
-    match constructor(body)? {
-        types::MsgsAck::CONSTRUCTOR_ID => Some(false),
-        id if grammers_tl_types::name_for_id(id).contains('.') => Some(true),
-        _ => None,
+    let id = constructor(body)?;
+    if id == types::MsgsAck::CONSTRUCTOR_ID {
+        return Some(false);
     }
+    let name = grammers_tl_types::name_for_id(id);
+    let is_request = name.contains('.') || name.starts_with("invoke");
+    is_request.then_some(true)
 }
 
 /// Deals with a message of the protocol itself; answers go to `out`.

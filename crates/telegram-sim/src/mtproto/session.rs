@@ -195,6 +195,8 @@ impl Session {
         self.content_sent += i32::from(outgoing.content);
         let message = Message { msg_id, seq_no, body: outgoing.body };
         if outgoing.content && message.body.len() <= KEPT_LENGTH {
+            // An answer that goes again replaces its older copy.
+            self.sent.retain(|sent| outgoing.answers.is_none() || sent.answers != outgoing.answers);
             if self.sent.len() >= KEPT {
                 self.sent.pop_front();
             }

@@ -118,7 +118,7 @@ fn generator() -> [u8; 256] {
 }
 
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
+    parts.iter().fold(Sha256::new(), Digest::chain_update).finalize().into()
 }
 
 fn number(parts: &[&[u8]]) -> BigUint {

@@ -113,12 +113,16 @@ impl Cloud {
         self.push_to(&keys, &view.push(vec![update]));
     }
 
-    /// The keys of a user that have an open connection, except `origin`.
+    /// The keys of a user that have an open connection and want updates, except `origin`. Helpers at other data
+    /// centres get none.
     pub fn listening(&self, user: UserId, origin: Option<i64>) -> Vec<i64> {
-        let keys = self.accounts.get(&user).into_iter().flat_map(|account| &account.keys);
-        let open =
-            keys.filter(|key| Some(**key) != origin && self.live.get(key).is_some_and(|live| live.wants_updates));
-        open.copied().collect()
+        let keys = self.accounts.get(&user).into_iter().flat_map(|account| &account.keys).copied();
+        let wants = |key: &i64| {
+            let own = self.keys.get(key).and_then(|key| key.authorization.as_ref());
+            self.live.get(key).is_some_and(|live| live.wants_updates)
+                && own.is_some_and(|authorization| !authorization.imported)
+        };
+        keys.filter(|key| Some(*key) != origin && wants(key)).collect()
     }
 
     /// Pushes one object to several keys.

@@ -37,7 +37,7 @@ struct Parts {
 #[derive(Debug, Default)]
 pub struct Files {
     uploads: HashMap<(UserId, i64), Parts>,
-    files: HashMap<i64, StoredFile>,
+    stored: HashMap<i64, StoredFile>,
     last_id: i64,
 }
 
@@ -76,13 +76,13 @@ impl Files {
         let size = bytes.len() as u64;
         // Ids as large as real ones, so that nobody keeps them in 32 bits.
         let id = 5_000_000_000_000 + self.last_id;
-        self.files.insert(id, StoredFile { bytes, access_hash: rand::random(), date: unix_time(), dc });
+        self.stored.insert(id, StoredFile { bytes, access_hash: rand::random(), date: unix_time(), dc });
         Ok((id, size))
     }
 
     /// The file with this id.
     pub fn get(&self, id: i64) -> Option<&StoredFile> {
-        self.files.get(&id)
+        self.stored.get(&id)
     }
 }
 

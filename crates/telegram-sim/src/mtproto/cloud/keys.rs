@@ -124,6 +124,7 @@ pub struct AuthorizationInfo {
     pub client: Client,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn as_string<S: serde::Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     // JavaScript would round it as a number.
     serializer.collect_str(value)
@@ -235,12 +236,12 @@ impl Cloud {
         }
     }
 
-    /// The sign-ins of a user.
+    /// The sign-ins of a user, without their helpers at other data centres.
     pub fn authorizations(&self, user: UserId) -> Vec<AuthorizationInfo> {
         let keys = self.accounts.get(&user).map(|account| account.keys.iter()).into_iter().flatten();
         let info = |id: &i64| {
             let key = self.keys.get(id)?;
-            let authorization = key.authorization.as_ref()?;
+            let authorization = key.authorization.as_ref().filter(|authorization| !authorization.imported)?;
             Some(AuthorizationInfo {
                 hash: authorization.hash,
                 dc: key.dc,

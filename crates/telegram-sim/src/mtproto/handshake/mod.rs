@@ -163,7 +163,7 @@ impl Handshake {
             return Err(HandshakeError::OutOfStep);
         }
         let mut data = request.encrypted_data.clone();
-        if data.len() < 32 || data.len() % 16 != 0 {
+        if data.len() < 32 || !data.len().is_multiple_of(16) {
             return Err(HandshakeError::Malformed);
         }
         let (key, iv) = generate_key_data_from_nonce(&nonces.server, &new_nonce);

@@ -2,13 +2,13 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::account as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 use crate::mtproto::cloud::keys::{Client, Revocation};
 use crate::mtproto::render::View;
 use crate::mtproto::srp::{Verifier, new_algo};
 use crate::world::UserId;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::GetPassword::CONSTRUCTOR_ID => run(body, |_: f::GetPassword| get_password(call)),
         f::GetPasswordSettings::CONSTRUCTOR_ID => run(body, |request| password_settings(call, &request)),
@@ -17,7 +17,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
         f::ResetAuthorization::CONSTRUCTOR_ID => run(body, |request| reset_authorization(call, &request)),
         f::UpdateStatus::CONSTRUCTOR_ID => run(body, |_: f::UpdateStatus| call.me().map(|_| true)),
         f::UpdateProfile::CONSTRUCTOR_ID => run(body, |request| update_profile(call, request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

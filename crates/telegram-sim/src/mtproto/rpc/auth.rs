@@ -2,7 +2,7 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::auth as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, qr, run};
+use super::{Answer, Call, Reply, RpcError, qr, run};
 use crate::mtproto::cloud::accounts::{Account, SERVICE_USER, digits, test_phone};
 use crate::mtproto::cloud::codes::{CodeError, Delivery, SentCode};
 use crate::mtproto::cloud::keys::{Export, Revocation};
@@ -13,7 +13,7 @@ use crate::world::{Body, NewUser, UserId, Via};
 /// The window of the limits on codes and passwords, in seconds.
 const WINDOW: f64 = 600.0;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::SendCode::CONSTRUCTOR_ID => run(body, |request| send_code(call, &request)),
         f::ResendCode::CONSTRUCTOR_ID => run(body, |request| resend_code(call, &request)),
@@ -28,7 +28,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
         f::ExportLoginToken::CONSTRUCTOR_ID => run(body, |request| qr::export(call, request)),
         f::ImportLoginToken::CONSTRUCTOR_ID => run(body, |request| qr::import(call, &request)),
         f::AcceptLoginToken::CONSTRUCTOR_ID => run(body, |request| qr::accept(call, &request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

@@ -3,14 +3,14 @@
 use grammers_tl_types::{Identifiable, enums, functions::channels as f, types};
 
 use super::history::by_ids;
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 use crate::mtproto::render::View;
 use crate::world::{Chat, ChatKind, Member, MemberStatus, Place, State, UserId};
 
 /// The most members in one answer.
 const MAX_MEMBERS: usize = 200;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::GetChannels::CONSTRUCTOR_ID => run(body, |request| get_channels(call, &request)),
         f::GetFullChannel::CONSTRUCTOR_ID => run(body, |request| get_full(call, &request)),
@@ -21,7 +21,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
         f::DeleteMessages::CONSTRUCTOR_ID => run(body, |request| delete_messages(call, &request)),
         f::JoinChannel::CONSTRUCTOR_ID => run(body, |request| join(call, &request)),
         f::LeaveChannel::CONSTRUCTOR_ID => run(body, |request| leave(call, &request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

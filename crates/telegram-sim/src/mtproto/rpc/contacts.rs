@@ -2,7 +2,7 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::contacts as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 use crate::mtproto::cloud::accounts::digits;
 use crate::mtproto::render::{View, peer_of};
 use crate::world::UserId;
@@ -10,7 +10,7 @@ use crate::world::UserId;
 /// The most people that are taken into the address book at once.
 const MAX_IMPORT: usize = 500;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::ResolveUsername::CONSTRUCTOR_ID => run(body, |request| resolve_username(call, &request)),
         f::ResolvePhone::CONSTRUCTOR_ID => run(body, |request| resolve_phone(call, &request)),
@@ -18,7 +18,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
         f::GetContacts::CONSTRUCTOR_ID => run(body, |_: f::GetContacts| get(call)),
         f::Block::CONSTRUCTOR_ID => run(body, |request: f::Block| set_blocked(call, &request.id, true)),
         f::Unblock::CONSTRUCTOR_ID => run(body, |request: f::Unblock| set_blocked(call, &request.id, false)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 
@@ -92,9 +92,9 @@ fn set_blocked(call: &Call<'_>, peer: &enums::InputPeer, blocked: bool) -> Reply
         return Err(RpcError::bad("PEER_ID_INVALID"));
     }
     if blocked {
-        world.block(me, other)
+        world.block(me, other);
     } else {
-        world.unblock(me, other)
+        world.unblock(me, other);
     }
     Ok(true)
 }

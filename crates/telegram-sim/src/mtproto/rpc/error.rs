@@ -19,6 +19,9 @@ impl RpcError {
     /// The password is missing.
     pub const PASSWORD_NEEDED: Self = Self { code: 401, message: Cow::Borrowed("SESSION_PASSWORD_NEEDED") };
 
+    /// A method of the API that this simulator does not have.
+    pub const METHOD_INVALID: Self = Self { code: 400, message: Cow::Borrowed("METHOD_INVALID") };
+
     /// Any error.
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }

@@ -2,15 +2,15 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::help as f, types};
 
-use super::{Call, Dispatched, Reply, run};
+use super::{Answer, Call, RpcError, run};
 use crate::mtproto::wire::msg_id::unix_time;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::GetConfig::CONSTRUCTOR_ID => run(body, |_: f::GetConfig| Ok(config(call))),
         f::GetNearestDc::CONSTRUCTOR_ID => run(body, |_: f::GetNearestDc| Ok(nearest(call))),
-        f::GetAppConfig::CONSTRUCTOR_ID => run(body, |request| app_config(&request)),
-        _ => None,
+        f::GetAppConfig::CONSTRUCTOR_ID => run(body, |request| Ok(app_config(&request))),
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 
@@ -18,13 +18,13 @@ fn nearest(call: &Call<'_>) -> enums::NearestDc {
     types::NearestDc { country: "XX".to_owned(), this_dc: call.link.dc, nearest_dc: call.link.dc }.into()
 }
 
-fn app_config(request: &f::GetAppConfig) -> Reply<enums::help::AppConfig> {
+fn app_config(request: &f::GetAppConfig) -> enums::help::AppConfig {
     const HASH: i32 = 1;
     if request.hash == HASH {
-        return Ok(enums::help::AppConfig::NotModified);
+        return enums::help::AppConfig::NotModified;
     }
     let config = enums::Jsonvalue::JsonObject(types::JsonObject { value: Vec::new() });
-    Ok(types::help::AppConfig { hash: HASH, config }.into())
+    types::help::AppConfig { hash: HASH, config }.into()
 }
 
 /// The addresses of the data centres, and limits as Telegram has them.

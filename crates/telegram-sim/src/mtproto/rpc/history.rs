@@ -136,8 +136,8 @@ fn listed(view: &View<'_>, place: Place, messages: Vec<enums::Message>, total: u
 
 /// The message with this id in the caller's private chats and basic groups, which share one row of numbers.
 pub fn own_message(view: &View<'_>, id: i32) -> Option<Arc<Message>> {
-    let places = view.places().into_iter().filter(|place| !is_channel(view.world, *place));
-    places.filter_map(|place| view.known(place, id)).next()
+    let mut places = view.places().into_iter().filter(|place| !is_channel(view.world, *place));
+    places.find_map(|place| view.known(place, id))
 }
 
 /// Messages by id from wherever `find` looks; those that are not there come back empty.

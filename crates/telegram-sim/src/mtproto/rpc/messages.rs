@@ -3,12 +3,12 @@
 use grammers_tl_types::{Identifiable, enums, functions::messages as f, types};
 
 use super::peers::group;
-use super::{Call, Dispatched, Reply, RpcError, history, run, sending};
+use super::{Answer, Call, Reply, RpcError, history, run, sending};
 use crate::mtproto::cloud::delivery::short;
 use crate::mtproto::render::View;
 use crate::world::{ChatKind, Place, bare_chat_id};
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::SendMessage::CONSTRUCTOR_ID => run(body, |request| sending::send_message(call, request)),
         f::SendMedia::CONSTRUCTOR_ID => run(body, |request| sending::send_media(call, request)),
@@ -24,7 +24,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
         f::GetChats::CONSTRUCTOR_ID => run(body, |request| get_chats(call, &request)),
         f::GetFullChat::CONSTRUCTOR_ID => run(body, |request| get_full_chat(call, &request)),
         f::SetTyping::CONSTRUCTOR_ID => run(body, |request| set_typing(call, request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

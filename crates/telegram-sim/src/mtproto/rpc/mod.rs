@@ -52,8 +52,8 @@ pub struct Call<'a> {
 /// What a handler says.
 type Reply<T> = Result<T, RpcError>;
 
-/// What a namespace makes of a call: `None` if it has no such method.
-type Dispatched = Option<Reply<Vec<u8>>>;
+/// What a namespace makes of a call: the serialized result.
+type Answer = Reply<Vec<u8>>;
 
 impl Call<'_> {
     fn cloud(&self) -> MutexGuard<'_, Cloud> {
@@ -134,10 +134,10 @@ fn admit(core: &Shared, link: &Link, method: &str) -> Reply<Option<UserId>> {
     Ok(Some(user))
 }
 
-fn dispatch(call: &Call<'_>, request: &Request) -> Reply<Vec<u8>> {
+fn dispatch(call: &Call<'_>, request: &Request) -> Answer {
     let body = &request.body[4..];
     let namespace = request.method.split('.').next().unwrap_or_default();
-    let dispatched = match namespace {
+    match namespace {
         "account" => account::call(call, request.id, body),
         "auth" => auth::call(call, request.id, body),
         "channels" => channels::call(call, request.id, body),
@@ -147,18 +147,16 @@ fn dispatch(call: &Call<'_>, request: &Request) -> Reply<Vec<u8>> {
         "updates" => updates::call(call, request.id, body),
         "upload" => upload::call(call, request.id, body),
         "users" => users::call(call, request.id, body),
-        _ => None,
-    };
-    // A method of the API that this simulator does not have.
-    dispatched.unwrap_or(Err(RpcError::bad("METHOD_INVALID")))
+        _ => Err(RpcError::METHOD_INVALID),
+    }
 }
 
 /// Reads a request, calls its handler and writes the result, whose type is the one that the API declares.
-fn run<R>(body: &[u8], handler: impl FnOnce(R) -> Reply<R::Return>) -> Dispatched
+fn run<R>(body: &[u8], handler: impl FnOnce(R) -> Reply<R::Return>) -> Answer
 where
     R: RemoteCall + Deserializable,
     R::Return: Serializable,
 {
-    let request = R::from_bytes(body).map_err(|_| RpcError::bad("INPUT_FETCH_ERROR"));
-    Some(request.and_then(handler).map(|result| result.to_bytes()))
+    let request = R::from_bytes(body).map_err(|_| RpcError::bad("INPUT_FETCH_ERROR"))?;
+    handler(request).map(|result| result.to_bytes())
 }

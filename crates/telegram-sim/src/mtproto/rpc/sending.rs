@@ -183,7 +183,8 @@ fn refuse_duplicate(cloud: &Cloud, me: UserId, random_id: i64) -> Reply<()> {
         return Err(RpcError::bad("RANDOM_ID_EMPTY"));
     }
     let known = cloud.accounts.get(&me).is_some_and(|account| account.random_ids.contains_key(&random_id));
-    if known { Err(RpcError::bad("RANDOM_ID_DUPLICATE")) } else { Ok(()) }
+    // Telegram files this under its own errors, which clients may be tempted to repeat.
+    if known { Err(RpcError::new(500, "RANDOM_ID_DUPLICATE")) } else { Ok(()) }
 }
 
 /// Takes the messages of one request, all or none, and delivers them.

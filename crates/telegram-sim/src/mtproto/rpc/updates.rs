@@ -2,7 +2,7 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::updates as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 use crate::mtproto::cloud::mailbox::{Change, Entry};
 use crate::mtproto::render::View;
 use crate::mtproto::wire::msg_id::unix_time;
@@ -13,12 +13,12 @@ const MAX_CHANGES: usize = 100;
 /// The sequence number of updates without `pts`, none of which are numbered here.
 const SEQ: i32 = 1;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::GetState::CONSTRUCTOR_ID => run(body, |_: f::GetState| get_state(call)),
         f::GetDifference::CONSTRUCTOR_ID => run(body, |request| difference(call, &request)),
         f::GetChannelDifference::CONSTRUCTOR_ID => run(body, |request| channel_difference(call, &request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

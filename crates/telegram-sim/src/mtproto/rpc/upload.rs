@@ -2,12 +2,12 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::upload as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 
 /// The most bytes that are given at once.
 const MAX_CHUNK: usize = 1 << 20;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::SaveFilePart::CONSTRUCTOR_ID => {
             run(body, |request: f::SaveFilePart| save(call, request.file_id, request.file_part, request.bytes))
@@ -16,7 +16,7 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
             run(body, |request: f::SaveBigFilePart| save(call, request.file_id, request.file_part, request.bytes))
         }
         f::GetFile::CONSTRUCTOR_ID => run(body, |request| get(call, &request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use grammers_tl_types::{Identifiable, enums, functions::users as f, types};
 
-use super::{Call, Dispatched, Reply, RpcError, run};
+use super::{Answer, Call, Reply, RpcError, run};
 use crate::mtproto::render::View;
 
-pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Dispatched {
+pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
     match id {
         f::GetUsers::CONSTRUCTOR_ID => run(body, |request| get_users(call, &request)),
         f::GetFullUser::CONSTRUCTOR_ID => run(body, |request| get_full_user(call, &request)),
-        _ => None,
+        _ => Err(RpcError::METHOD_INVALID),
     }
 }
 

@@ -1,0 +1,12 @@
+//! The MTProto half, as clients see it: grammers, and a raw connection. Telethon has a test of its own.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod device;
+mod faults;
+mod messages;
+mod protocol;
+mod qr;
+mod rights;
+mod sign_in;
+mod updates;
+mod wire;
