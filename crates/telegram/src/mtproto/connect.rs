@@ -106,6 +106,16 @@ impl Connection {
         }
     }
 
+    /// Takes the position in the updates from which nothing will be missed, when the session has none yet.
+    pub(super) async fn mark_position(&self) -> Result<(), CallError> {
+        if self.session.has_update_state() {
+            return Ok(());
+        }
+        let tl::enums::updates::State::State(state) = self.call(&tl::functions::updates::GetState {}).await?;
+        self.session.set_position(state.pts, state.qts, state.date, state.seq);
+        Ok(())
+    }
+
     /// Goes on at another data centre.
     pub(super) async fn migrate(&self, dc_id: i32) {
         use grammers_session::Session as _;

@@ -1,6 +1,6 @@
 //! The session of a connected client: in memory, shared with the library, exported to be stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +92,16 @@ impl Session {
 
     pub(super) fn set_user(&self, user: SelfUser) {
         self.change(|state| replace(&mut state.data.user, Some(user), Change::Keys));
+    }
+
+    pub(super) fn has_update_state(&self) -> bool {
+        self.lock().data.updates.pts != 0
+    }
+
+    /// Sets where the updates of the account begin.
+    pub(super) fn set_position(&self, pts: i32, qts: i32, date: i32, seq: i32) {
+        let updates = UpdateState { pts, qts, date, seq, channels: BTreeMap::new() };
+        self.change(|state| replace(&mut state.data.updates, updates, Change::Progress));
     }
 
     pub(super) fn known_peer(&self, id: PeerId) -> Option<CachedPeer> {

@@ -58,6 +58,7 @@ impl Account {
         };
         let user = AccountUser::from_tl(user);
         connection.session().set_user(user.for_session());
+        connection.mark_position().await?;
         let updates = connection.take_updates().expect("a new connection has its updates");
         Ok(Self::new(connection, updates, user))
     }

@@ -13,7 +13,7 @@ use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 
 /// How often the dialogs are searched for peers that are not known.
-const SEARCH: Duration = Duration::from_mins(1);
+const SEARCH: Duration = Duration::from_secs(10);
 
 /// How many pages of dialogs are searched.
 const PAGES: usize = 5;
@@ -42,13 +42,13 @@ impl Account {
         let bare = id.checked_abs().unwrap_or_default();
         let candidates = [as_written, PeerId::channel(bare), PeerId::group(bare)];
         let known = || candidates.iter().flatten().copied().find(|id| self.is_known(*id));
-        if let Some(id) = known() {
+        // A basic group can be addressed without being known; whether it exists, Telegram says.
+        let group = as_written.filter(|id| id.kind() == PeerKind::Chat);
+        if let Some(id) = known().or(group) {
             return Ok(id);
         }
         self.search().await?;
-        // A basic group can be addressed without being known; whether it exists, Telegram says.
-        let group = as_written.filter(|id| id.kind() == PeerKind::Chat);
-        known().or(group).ok_or_else(|| not_found(id))
+        known().ok_or_else(|| not_found(id))
     }
 
     /// Asks Telegram what a chat is now, with its number of members and this account's rights.

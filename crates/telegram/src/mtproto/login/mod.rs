@@ -126,7 +126,7 @@ impl Login {
     }
 
     /// Telegram let us in.
-    fn enter(&mut self, authorization: tl::enums::auth::Authorization) -> LoginStep {
+    async fn enter(&mut self, authorization: tl::enums::auth::Authorization) -> LoginStep {
         use tl::enums::auth::Authorization;
         let user = match authorization {
             Authorization::Authorization(tl::types::auth::Authorization {
@@ -138,6 +138,8 @@ impl Login {
             Authorization::SignUpRequired(_) => return self.fail(&sign_up_required()),
         };
         self.connection.session().set_user(user.for_session());
+        // Without an answer the position is asked for again when the updates are.
+        let _ = self.connection.mark_position().await;
         self.go(Stage::Done { user })
     }
 }

@@ -32,10 +32,10 @@ impl Login {
             // The question is good for a while and for one try: a stale one is asked again, once.
             Err(error) if is_stale(&error) => match self.check_password(&password).await? {
                 Err(error) => self.refuse_password(error),
-                Ok(authorization) => Ok(self.enter(authorization)),
+                Ok(authorization) => Ok(self.enter(authorization).await),
             },
             Err(error) => self.refuse_password(error),
-            Ok(authorization) => Ok(self.enter(authorization)),
+            Ok(authorization) => Ok(self.enter(authorization).await),
         }
     }
 

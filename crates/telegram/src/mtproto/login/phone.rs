@@ -42,7 +42,7 @@ impl Login {
             email_verification: by_email,
         };
         match self.connection.call(&request).await {
-            Ok(authorization) => Ok(self.enter(authorization)),
+            Ok(authorization) => Ok(self.enter(authorization).await),
             Err(error) if error.is("SESSION_PASSWORD_NEEDED") => self.ask_password().await,
             Err(error) if error.is("PHONE_NUMBER_UNOCCUPIED") => Ok(self.fail(&sign_up_required())),
             Err(error) if error.is("AUTH_RESTART") => self.send_code(&sent.phone).await,
@@ -71,7 +71,7 @@ impl Login {
             reason: None,
         };
         match self.connection.call(&request).await {
-            Ok(answer) => Ok(self.code_sent(sent.phone, answer)),
+            Ok(answer) => Ok(self.code_sent(sent.phone, answer).await),
             Err(error) if error.is("PHONE_CODE_EXPIRED") => self.send_code(&sent.phone).await,
             Err(error) if error.is("SEND_CODE_UNAVAILABLE") => Err(error.into()),
             Err(error) => self.settle(error),
@@ -114,16 +114,16 @@ impl Login {
             answer = self.connection.call(&request).await;
         }
         match answer {
-            Ok(answer) => Ok(self.code_sent(phone.to_owned(), answer)),
+            Ok(answer) => Ok(self.code_sent(phone.to_owned(), answer).await),
             Err(error) if error.is("PHONE_NUMBER_UNOCCUPIED") => Ok(self.fail(&sign_up_required())),
             Err(error) => self.settle(error),
         }
     }
 
-    fn code_sent(&mut self, phone: String, answer: Answer) -> LoginStep {
+    async fn code_sent(&mut self, phone: String, answer: Answer) -> LoginStep {
         let code = match answer {
             Answer::Code(code) => code,
-            Answer::Success(success) => return self.enter(success.authorization),
+            Answer::Success(success) => return self.enter(success.authorization).await,
             Answer::PaymentRequired(_) => {
                 let why = "Telegram asks to pay for sending a code to this number: log in by QR code";
                 return self.fail(&Problem::refused("payment_required", why));

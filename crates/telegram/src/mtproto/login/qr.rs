@@ -61,7 +61,7 @@ impl Login {
         for _ in 0..HOPS {
             answer = match answer {
                 Ok(LoginToken::Token(token)) => return Ok(self.show(&token)),
-                Ok(LoginToken::Success(success)) => return Ok(self.enter(success.authorization)),
+                Ok(LoginToken::Success(success)) => return Ok(self.enter(success.authorization).await),
                 Ok(LoginToken::MigrateTo(to)) => {
                     self.connection.migrate(to.dc_id).await;
                     self.connection.call(&tl::functions::auth::ImportLoginToken { token: to.token }).await

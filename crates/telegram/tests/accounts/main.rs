@@ -1,0 +1,9 @@
+//! Accounts against a simulated Telegram, over the real protocol.
+
+mod connecting;
+mod password;
+mod phone;
+mod qr;
+mod receiving;
+mod sending;
+mod support;

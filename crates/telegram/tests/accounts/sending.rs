@@ -1,0 +1,206 @@
+//! Sending, and what each answer of Telegram means for the message.
+
+use std::time::Duration;
+
+use platform::text::MentionedUser;
+use platform::{Entity, EntityKind, Hold, Outcome, Text, TextMessage, Verdict};
+use telegram::mtproto::{Account, PeerId};
+use telegram_sim::mtproto::faults::{Action, Fault};
+use telegram_sim::world::{ChatKind, Filter, MemberStatus};
+
+use crate::support::Telegram;
+
+fn text(text: &str) -> TextMessage {
+    TextMessage { text: Text { text: text.to_owned(), entities: Vec::new() }, ..TextMessage::default() }
+}
+
+/// An account and a person with whom it has spoken.
+async fn account_and_friend(telegram: &Telegram) -> (Account, PeerId) {
+    let account = telegram.account("+15550005000").await;
+    let friend = telegram.person("+15550005001", 2);
+    telegram.server.deliver(friend, account.user().id, "hello").expect("the friend may write");
+    (account, PeerId::user(friend).expect("a user id"))
+}
+
+fn refusal(outcome: Outcome) -> (&'static str, Verdict) {
+    match outcome {
+        Outcome::Refused(refusal) => (refusal.code, refusal.verdict),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn ids(outcome: Outcome) -> Vec<i64> {
+    match outcome {
+        Outcome::Sent { platform_message_ids } => platform_message_ids,
+        other => panic!("not sent: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_arrives_with_its_options() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    let mut message = text("bold and a mention");
+    message.text.entities = vec![
+        Entity::new(EntityKind::Bold, 0, 4),
+        Entity { user: Some(MentionedUser { id: friend.get() }), ..Entity::new(EntityKind::TextMention, 11, 7) },
+    ];
+    message.silent = true;
+    message.protected = true;
+    let sent = ids(account.send_text(friend, &message, 77).await);
+    let state = telegram.world.lock();
+    let filter = Filter { text: Some("bold and a mention".to_owned()), ..Filter::default() };
+    let arrived = state.messages().find(&filter).next().expect("the message arrived");
+    assert_eq!(sent, [i64::from(arrived.id)]);
+    assert_eq!((arrived.from, arrived.body.random_id), (account.user().id, Some(77)));
+    assert!(arrived.body.silent && arrived.body.protected);
+    assert_eq!(arrived.body.entities.len(), 2);
+}
+
+#[tokio::test]
+async fn groups_channels_and_oneself_are_reached() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account("+15550005000").await;
+    let me = account.user().id;
+    let mut random_id = 1;
+    let kinds = [ChatKind::Group, ChatKind::Supergroup, ChatKind::Channel];
+    for chat in kinds.map(|kind| telegram.chat(kind, vec![(me, MemberStatus::Creator)])) {
+        assert_eq!(account.resolve_id(chat.get()).await.unwrap(), chat);
+        assert_eq!(ids(account.send_text(chat, &text("to a chat"), random_id).await).len(), 1);
+        random_id += 1;
+    }
+    assert_eq!(ids(account.send_text(PeerId::user(me).unwrap(), &text("to a chat"), random_id).await).len(), 1);
+    assert_eq!(telegram.arrived("to a chat"), 4);
+}
+
+#[tokio::test]
+async fn the_same_random_id_is_not_sent_twice() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    assert_eq!(ids(account.send_text(friend, &text("once"), 5).await).len(), 1);
+    assert_eq!(ids(account.send_text(friend, &text("once"), 5).await), Vec::<i64>::new());
+    assert_eq!(telegram.arrived("once"), 1);
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_retried_and_not_doubled() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    for (random_id, action) in [(1, Action::TakeThenCut), (2, Action::Cut)] {
+        telegram.fault(Fault::new("messages.sendMessage", action).times(1));
+        let message = text(&format!("message {random_id}"));
+        assert!(matches!(account.send_text(friend, &message, random_id).await, Outcome::Unknown { .. }));
+        ids(account.send_text(friend, &message, random_id).await);
+        assert_eq!(telegram.arrived(&message.text.text), 1);
+    }
+}
+
+#[tokio::test]
+async fn refusals_decide_what_happens_next() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    let wait = |seconds, hold| Verdict::Wait { after: Duration::from_secs(seconds), hold };
+    for (status, error, code, verdict) in [
+        (420, "FLOOD_WAIT_7", "flood_wait", wait(7, Hold::Sender)),
+        (420, "FLOOD_PREMIUM_WAIT_8", "flood_wait", wait(8, Hold::Sender)),
+        (420, "SLOWMODE_WAIT_9", "slow_mode", wait(9, Hold::Chat)),
+        (400, "PEER_FLOOD", "peer_flood", Verdict::Fail),
+        (400, "PEER_ID_INVALID", "chat_not_found", Verdict::Fail),
+        (403, "CHAT_WRITE_FORBIDDEN", "not_enough_rights", Verdict::Fail),
+        (400, "CHAT_ADMIN_REQUIRED", "not_enough_rights", Verdict::Fail),
+        (400, "USER_BANNED_IN_CHANNEL", "not_enough_rights", Verdict::Fail),
+        (400, "USER_IS_BLOCKED", "blocked_by_user", Verdict::Fail),
+        (401, "AUTH_KEY_UNREGISTERED", "session_unregistered", Verdict::SenderDead),
+        (401, "SESSION_REVOKED", "session_revoked", Verdict::SenderDead),
+        (401, "SESSION_EXPIRED", "session_expired", Verdict::SenderDead),
+        (401, "USER_DEACTIVATED", "account_deactivated", Verdict::SenderDead),
+        (401, "USER_DEACTIVATED_BAN", "account_banned", Verdict::SenderDead),
+        (406, "AUTH_KEY_DUPLICATED", "session_duplicated", Verdict::SenderDead),
+    ] {
+        telegram.fault(Fault::error("messages.sendMessage", status, error).times(1));
+        let outcome = account.send_text(friend, &text("refused"), 9).await;
+        assert_eq!(refusal(outcome), (code, verdict), "{error}");
+    }
+    telegram.fault(Fault::error("messages.sendMessage", 500, "INTERNAL").times(1));
+    assert!(matches!(account.send_text(friend, &text("refused"), 9).await, Outcome::Unknown { .. }));
+    assert_eq!(telegram.arrived("refused"), 0);
+    assert_eq!(ids(account.send_text(friend, &text("refused"), 9).await).len(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_the_account_never_met_is_refused_without_asking_twice() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account("+15550005000").await;
+    let stranger = PeerId::user(telegram.person("+15550005002", 2)).unwrap();
+    for random_id in [1, 2] {
+        let outcome = account.send_text(stranger, &text("hello"), random_id).await;
+        assert_eq!(refusal(outcome), ("chat_not_found", Verdict::Fail));
+    }
+    assert_eq!(telegram.server.counters().methods["messages.getDialogs"], 1);
+}
+
+#[tokio::test]
+async fn rights_are_those_of_the_chat() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account("+15550005000").await;
+    let me = account.user().id;
+    let channel = telegram.chat(ChatKind::Channel, vec![(me, MemberStatus::Member)]);
+    assert_eq!(account.resolve_id(channel.get()).await.unwrap(), channel);
+    let seen = account.chat(channel).await.unwrap();
+    assert!(!seen.can_post && !seen.is_admin);
+    assert_eq!(seen.members, Some(1));
+    assert_eq!(refusal(account.send_text(channel, &text("no"), 1).await).0, "not_enough_rights");
+}
+
+#[tokio::test]
+async fn a_group_that_became_a_supergroup_goes_on_there() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account("+15550005000").await;
+    let group = telegram.chat(ChatKind::Group, vec![(account.user().id, MemberStatus::Creator)]);
+    assert_eq!(ids(account.send_text(group, &text("before"), 1).await).len(), 1);
+    let supergroup = telegram.world.lock().migrate_group(group.get()).unwrap();
+    let outcome = account.send_text(group, &text("after"), 2).await;
+    assert_eq!(refusal(outcome), ("chat_migrated", Verdict::Migrated { chat_id: supergroup }));
+    let supergroup = PeerId::try_from(supergroup).unwrap();
+    assert_eq!(ids(account.send_text(supergroup, &text("after"), 2).await).len(), 1);
+}
+
+#[tokio::test]
+async fn names_are_resolved_and_chats_listed() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    telegram.world.lock().user_mut(friend.get()).unwrap().username = Some("friend".to_owned());
+    let me = account.user().id;
+    let channel = telegram.chat(ChatKind::Channel, vec![(me, MemberStatus::Creator)]);
+    let chats = account.dialogs(50).await.unwrap();
+    assert!(chats.iter().any(|chat| chat.id == friend && chat.can_post));
+    assert!(chats.iter().any(|chat| chat.id == channel && chat.can_post && chat.is_admin));
+    assert_eq!(account.resolve_id(channel.bare()).await.unwrap(), channel);
+    assert_eq!(account.resolve_username("@nobody_has_this").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn buttons_and_impossible_replies_are_refused_before_sending() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    let button = platform::Button { text: "Go".to_owned(), url: Some("https://a.b".to_owned()), callback_data: None };
+    let message = TextMessage { buttons: vec![vec![button]], ..text("buttons") };
+    assert_eq!(refusal(account.send_text(friend, &message, 1).await), ("bad_buttons", Verdict::Fail));
+    let message = TextMessage { reply_to: Some(i64::MAX), ..text("reply") };
+    assert_eq!(refusal(account.send_text(friend, &message, 2).await), ("reply_not_found", Verdict::Fail));
+}
+
+#[tokio::test]
+async fn without_a_server_nothing_was_sent() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    ids(account.send_text(friend, &text("first"), 1).await);
+    telegram.server.stop().await;
+    // On the connection that just died nobody can tell; from then on it is certain.
+    let _ = account.send_text(friend, &text("second"), 2).await;
+    let outcome = account.send_text(friend, &text("second"), 2).await;
+    assert_eq!(refusal(outcome), ("telegram_unreachable", Verdict::Retry));
+    telegram.server.restart(Duration::ZERO).await.unwrap();
+    assert_eq!(ids(account.send_text(friend, &text("second"), 2).await).len(), 1);
+    assert_eq!(telegram.arrived("second"), 1);
+}
