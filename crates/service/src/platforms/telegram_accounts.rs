@@ -88,7 +88,8 @@ impl TelegramAccounts {
                 self.connect(id, &stored).await?
             }
         };
-        let live = Live::start(self.pool.clone(), self.sealer.clone(), self.hints.clone(), id, &stored, account).await;
+        let (pool, sealer, hints) = (self.pool.clone(), self.sealer.clone(), self.hints.clone());
+        let live = Live::start(pool, sealer, hints, id, &stored, account).await.map_err(|e| later(&e))?;
         lock(&self.live).insert(id, live.clone());
         let version = stored.login_epoch.to_string();
         Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })

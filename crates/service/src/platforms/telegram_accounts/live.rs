@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use telegram::{
     accounts::{AccountStatus, table},
     mtproto::{
-        Account, Session,
+        Account, Problem, Session,
         account::{Event, Message, Updates},
     },
 };
@@ -58,16 +58,20 @@ impl Live {
         id: Uuid,
         stored: &table::StoredSession,
         mut account: Account,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, Problem> {
         let keeper = Keeper { pool, sealer, hints, id, user_id: stored.user_id, login_epoch: stored.login_epoch };
         let stop = CancellationToken::new();
-        let updates = account.updates().await;
+        let updates = match account.updates().await {
+            Ok(updates) => updates,
+            Err(problem) => {
+                account.close().await;
+                return Err(problem);
+            }
+        };
         let saver = tokio::spawn(keeper.clone().save_changes(account.session().clone(), stop.clone()));
-        let mut tasks = vec![saver];
-        if let Some(updates) = updates {
-            tasks.push(tokio::spawn(keeper.clone().take_updates(updates, stop.clone())));
-        }
-        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks: Mutex::new(tasks) })
+        let taker = tokio::spawn(keeper.clone().take_updates(updates, stop.clone()));
+        let tasks = Mutex::new(vec![saver, taker]);
+        Ok(Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks }))
     }
 
     /// The account.
@@ -105,9 +109,10 @@ impl Live {
         for task in tasks {
             let _ = task.await;
         }
-        match Arc::into_inner(self) {
-            Some(live) => live.account.close().await,
-            None => tracing::warn!("an account was still in use when it was closed; its connection ends with that"),
+        if let Some(live) = Arc::into_inner(self) {
+            live.account.close().await;
+        } else {
+            tracing::warn!("an account was still in use when it was closed; its connection ends with its last use");
         }
     }
 }
