@@ -1,8 +1,8 @@
 //! A connection to Telegram: one pool of the client library and the task that drives it.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grammers_mtsender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
@@ -45,7 +45,7 @@ pub(super) struct Connection {
     session: Arc<Session>,
     handle: SenderPoolFatHandle,
     updates: Option<mpsc::Receiver<UpdatesLike>>,
-    runner: JoinHandle<()>,
+    runner: Mutex<Option<JoinHandle<()>>>,
     timeouts: Timeouts,
     /// The last call had no answer: whether the connection still works is not known.
     suspect: AtomicBool,
@@ -61,7 +61,7 @@ impl Connection {
             session,
             handle,
             updates: Some(updates),
-            runner: tokio::spawn(runner.run()),
+            runner: Mutex::new(Some(tokio::spawn(runner.run()))),
             timeouts: options.timeouts,
             suspect: AtomicBool::new(true),
         })
@@ -123,20 +123,27 @@ impl Connection {
         let Ok(()) = self.session.set_home_dc_id(dc_id).await;
     }
 
-    /// Ends the connections. When this returns, the last byte was sent.
-    pub(super) async fn close(mut self) {
+    /// Ends the connections; calls that still wait for an answer get none. When this returns, the last byte was sent.
+    pub(super) async fn close(&self) {
         self.handle.quit();
-        if tokio::time::timeout(CLOSE, &mut self.runner).await.is_err() {
-            self.runner.abort();
+        let Some(mut runner) = self.take_runner() else { return };
+        if tokio::time::timeout(CLOSE, &mut runner).await.is_err() {
+            runner.abort();
             // The task was told to stop: only its end matters.
-            let _ = (&mut self.runner).await;
+            let _ = runner.await;
         }
+    }
+
+    fn take_runner(&self) -> Option<JoinHandle<()>> {
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.runner.abort();
+        if let Some(runner) = self.take_runner() {
+            runner.abort();
+        }
     }
 }
 

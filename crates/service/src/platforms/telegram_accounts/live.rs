@@ -103,17 +103,13 @@ impl Live {
     }
 
     /// Ends the tasks, stores the session, and ends the connection: when this returns, the last byte was sent.
-    pub async fn close(self: Arc<Self>) {
+    pub async fn close(&self) {
         self.stop.cancel();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             let _ = task.await;
         }
-        if let Some(live) = Arc::into_inner(self) {
-            live.account.close().await;
-        } else {
-            tracing::warn!("an account was still in use when it was closed; its connection ends with its last use");
-        }
+        self.account.close().await;
     }
 }
 

@@ -93,7 +93,8 @@ impl Account {
     }
 
     /// Ends the connection; the session stays logged in. When this returns, the last byte was sent.
-    pub async fn close(self) {
+    /// Calls that still wait for an answer get none.
+    pub async fn close(&self) {
         self.connection.close().await;
     }
 
