@@ -60,7 +60,7 @@ impl Account {
         outcome(problem)
     }
 
-    fn input_user(&self, id: i64) -> Option<tl::enums::InputUser> {
+    pub(super) fn input_user(&self, id: i64) -> Option<tl::enums::InputUser> {
         match self.input_peer(PeerId::user(id)?)? {
             tl::enums::InputPeer::PeerSelf => Some(tl::enums::InputUser::UserSelf),
             tl::enums::InputPeer::User(user) => {
