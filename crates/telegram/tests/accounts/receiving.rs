@@ -28,7 +28,7 @@ async fn messages_arrive_in_order() {
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
     let mut updates = account.updates().await.unwrap();
-    assert_eq!(account.updates().await.err().unwrap().code, "updates_taken");
+    assert!(account.updates().await.is_none());
     for text in ["one", "two", "three"] {
         telegram.server().deliver(friend, me, text).unwrap();
     }

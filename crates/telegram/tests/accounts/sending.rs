@@ -89,7 +89,7 @@ async fn a_message_whose_answer_was_lost_is_retried_and_not_doubled() {
     for (random_id, action) in [(1, Action::TakeThenCut), (2, Action::Cut)] {
         telegram.fault(Fault::new("messages.sendMessage", action).times(1));
         let message = text(&format!("message {random_id}"));
-        assert!(matches!(account.send_text(friend, &message, random_id).await, Outcome::Unknown { .. }));
+        assert!(matches!(account.send_text(friend, &message, random_id).await, Outcome::Unanswered { .. }));
         ids(account.send_text(friend, &message, random_id).await);
         assert_eq!(telegram.arrived(&message.text.text), 1);
     }
@@ -122,7 +122,7 @@ async fn refusals_decide_what_happens_next() {
         assert_eq!(refusal(outcome), (code, verdict), "{error}");
     }
     telegram.fault(Fault::error("messages.sendMessage", 500, "INTERNAL").times(1));
-    assert!(matches!(account.send_text(friend, &text("refused"), 9).await, Outcome::Unknown { .. }));
+    assert!(matches!(account.send_text(friend, &text("refused"), 9).await, Outcome::Unanswered { .. }));
     assert_eq!(telegram.arrived("refused"), 0);
     assert_eq!(ids(account.send_text(friend, &text("refused"), 9).await).len(), 1);
 }
@@ -208,6 +208,39 @@ async fn a_sent_message_is_edited_and_deleted() {
         let problem = account.edit_text(chat, sent[0], &text("too late")).await.unwrap_err();
         assert_eq!(problem.code, "message_not_found");
     }
+}
+
+/// Sends until it is certain that the message arrived, as its owner does.
+async fn insist(account: &Account, peer: PeerId, message: &TextMessage, random_id: i64) {
+    loop {
+        match account.send_text(peer, message, random_id).await {
+            Outcome::Sent { .. } => return,
+            Outcome::Unanswered { .. } => {}
+            Outcome::Refused(refusal) if refusal.verdict == Verdict::Retry => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn cuts_in_the_middle_of_many_sends_lose_and_double_nothing() {
+    let telegram = Telegram::start().await;
+    let mut settings = telegram.server().settings();
+    settings.limits = false;
+    telegram.server().set_settings(settings);
+    let (account, friend) = account_and_friend(&telegram).await;
+    for round in 0..5_i64 {
+        let ids = (1..=40).map(|n| round * 40 + n);
+        let messages: Vec<_> = ids.map(|id| (id, text(&format!("number {id}")))).collect();
+        let sends = messages.iter().map(|(id, message)| insist(&account, friend, message, *id));
+        let action = if round % 2 == 0 { Action::TakeThenCut } else { Action::Cut };
+        telegram.fault(Fault::new("messages.sendMessage", action).times(3));
+        futures::future::join_all(sends).await;
+    }
+    for id in 1..=200 {
+        assert_eq!(telegram.arrived(&format!("number {id}")), 1, "message {id}");
+    }
+    assert_eq!(telegram.server().counters().auth_key_duplicated, 0);
 }
 
 #[tokio::test]

@@ -94,19 +94,19 @@ pub struct Updates {
 }
 
 impl Account {
-    /// The stream of events. There is one: whoever asks again is refused.
-    pub async fn updates(&mut self) -> Result<Updates, Problem> {
-        self.connection.mark_position().await?;
-        let Some(updates) = self.updates.take() else {
-            return Err(Problem::refused("updates_taken", "the events of this account are read already"));
-        };
+    /// The stream of events. There is one: whoever asks second gets none.
+    pub async fn updates(&mut self) -> Option<Updates> {
+        let updates = self.updates.take()?;
+        // Known since the login or the connecting, unless the answer was lost then. If it is lost again, the stream
+        // begins with the first update that arrives.
+        let _ = self.connection.mark_position().await;
         let handle = self.connection.handle();
         let configuration = UpdatesConfiguration { catch_up: true };
         let receiver =
             UpdatesReceiver::create(handle.thin.clone(), Arc::clone(&handle.session), updates, configuration)
                 .await
                 .expect("our session never fails");
-        Ok(Updates {
+        Some(Updates {
             receiver,
             session: Arc::clone(self.session()),
             myself: self.user().id,
