@@ -139,6 +139,8 @@ fn message_code(name: &str) -> Option<&'static str> {
         "USER_IS_BLOCKED" | "YOU_BLOCKED_USER" => "blocked_by_user",
         "PRIVACY_PREMIUM_REQUIRED" => "premium_required",
         "ALLOW_PAYMENT_REQUIRED" => "payment_required",
+        "MESSAGE_AUTHOR_REQUIRED" | "MESSAGE_DELETE_FORBIDDEN" | "MESSAGE_EDIT_TIME_EXPIRED" => "message_locked",
+        "MESSAGE_ID_INVALID" => "message_not_found",
         "MESSAGE_EMPTY" => "text_empty",
         "MESSAGE_TOO_LONG" => "text_too_long",
         "ENTITIES_TOO_LONG" | "ENTITY_BOUNDS_INVALID" | "ENTITY_MENTION_USER_INVALID" => "bad_entities",

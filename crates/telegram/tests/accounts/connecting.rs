@@ -24,10 +24,10 @@ async fn a_stored_session_connects_again_without_logging_in() {
     account.close().await;
     let account = reconnect(&telegram, stored).await.unwrap();
     assert_eq!((account.user().id, account.user().phone.as_str()), (id, PHONE));
-    let devices = telegram.server.authorizations(id);
+    let devices = telegram.server().authorizations(id);
     assert_eq!(devices.len(), 1);
     assert_eq!(devices[0].client.device_model, "Integration Service");
-    assert_eq!(telegram.server.counters().auth_key_duplicated, 0);
+    assert_eq!(telegram.server().counters().auth_key_duplicated, 0);
 }
 
 #[tokio::test]
@@ -67,13 +67,13 @@ async fn an_ended_session_says_why() {
     ] {
         let telegram = Telegram::start().await;
         let account = telegram.account(PHONE).await;
-        telegram.server.revoke(account.user().id, None, how).unwrap();
+        telegram.server().revoke(account.user().id, None, how).unwrap();
         let problem = account.probe().await.unwrap_err();
         assert_eq!((problem.code, problem.kind), (code, Kind::SessionDead));
     }
     let telegram = Telegram::start().await;
     let account = telegram.account(PHONE).await;
-    telegram.server.set_deactivated(account.user().id, true).unwrap();
+    telegram.server().set_deactivated(account.user().id, true).unwrap();
     let problem = account.probe().await.unwrap_err();
     assert_eq!((problem.code, problem.kind), ("account_deactivated", Kind::AccountClosed));
 }
@@ -85,7 +85,7 @@ async fn logging_out_ends_the_session_at_telegram() {
     telegram.fault(Fault::new("auth.logOut", Action::Cut).times(1));
     assert_eq!(account.log_out().await.unwrap_err().kind, Kind::NoAnswer);
     account.log_out().await.unwrap();
-    assert!(telegram.server.authorizations(account.user().id).is_empty());
+    assert!(telegram.server().authorizations(account.user().id).is_empty());
     account.log_out().await.unwrap();
     assert_eq!(account.probe().await.unwrap_err().kind, Kind::SessionDead);
 }
@@ -94,11 +94,11 @@ async fn logging_out_ends_the_session_at_telegram() {
 async fn a_break_is_survived() {
     let telegram = Telegram::start().await;
     let account = telegram.account(PHONE).await;
-    telegram.server.cut(None).unwrap();
+    telegram.server().cut(None).unwrap();
     // The call on the dead connection may still fail; the next one makes a new connection.
     let _ = account.probe().await;
     account.probe().await.unwrap();
-    telegram.server.change_salts();
+    telegram.server().change_salts();
     account.probe().await.unwrap();
 }
 
@@ -119,9 +119,9 @@ async fn a_silent_server_is_noticed() {
 async fn a_closed_account_leaves_no_connection() {
     let telegram = Telegram::start().await;
     let account = telegram.account(PHONE).await;
-    assert_eq!(telegram.server.counters().connections_open, 1);
+    assert_eq!(telegram.server().counters().connections_open, 1);
     account.close().await;
-    while telegram.server.counters().connections_open > 0 {
+    while telegram.server().counters().connections_open > 0 {
         tokio::task::yield_now().await;
     }
 }

@@ -3,6 +3,7 @@
 mod connecting;
 mod password;
 mod phone;
+mod proxy;
 mod qr;
 mod receiving;
 mod sending;

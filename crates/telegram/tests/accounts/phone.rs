@@ -53,13 +53,13 @@ async fn a_wrong_code_can_be_followed_by_the_right_one() {
 #[tokio::test]
 async fn an_expired_code_is_followed_by_a_new_one() {
     let telegram = Telegram::start().await;
-    let mut settings = telegram.server.settings();
+    let mut settings = telegram.server().settings();
     settings.code_timeout = 0;
-    telegram.server.set_settings(settings);
+    telegram.server().set_settings(settings);
     telegram.person(PHONE, 2);
     let mut login = begin(&telegram).await;
     let old = telegram.code(PHONE);
-    telegram.server.expire_codes(PHONE);
+    telegram.server().expire_codes(PHONE);
     assert_eq!(login.submit_code(&old.into()).await.unwrap_err().code, "phone_code_expired");
     assert!(matches!(login.resend().await.unwrap(), LoginStep::Code { .. }));
     let step = login.submit_code(&telegram.code(PHONE).into()).await.unwrap();
@@ -75,9 +75,9 @@ async fn a_code_is_sent_again_by_the_next_channel_when_it_is_time() {
     assert_eq!(problem.code, "resend_too_early");
     assert!(problem.retry_after().is_some());
 
-    let mut settings = telegram.server.settings();
+    let mut settings = telegram.server().settings();
     settings.code_timeout = 0;
-    telegram.server.set_settings(settings);
+    telegram.server().set_settings(settings);
     let mut login = begin(&telegram).await;
     let step = login.resend().await.unwrap();
     assert!(matches!(step, LoginStep::Code { sent_via: CodeChannel::Call, .. }), "{step:?}");

@@ -1,5 +1,6 @@
 //! What happens in the chats of an account.
 
+use platform::{Outcome, Text, TextMessage};
 use telegram::mtproto::account::{Event, Message, Updates};
 use telegram::mtproto::{Account, Kind, PeerId};
 use telegram_sim::mtproto::Revocation;
@@ -27,9 +28,9 @@ async fn messages_arrive_in_order() {
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
     let mut updates = account.updates().await.unwrap();
-    assert_eq!(account.updates().await.err().unwrap().code, "updates_taken");
+    assert!(account.updates().await.is_none());
     for text in ["one", "two", "three"] {
-        telegram.server.deliver(friend, me, text).unwrap();
+        telegram.server().deliver(friend, me, text).unwrap();
     }
     for text in ["one", "two", "three"] {
         let message = next_message(&mut updates).await;
@@ -46,7 +47,7 @@ async fn a_restart_misses_nothing_and_repeats_nothing() {
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
     let mut updates = account.updates().await.unwrap();
-    telegram.server.deliver(friend, me, "handled").unwrap();
+    telegram.server().deliver(friend, me, "handled").unwrap();
     assert_eq!(next_message(&mut updates).await.text.text, "handled");
     // Asking for the next one is what says that the last one was handled.
     tokio::select! {
@@ -58,12 +59,12 @@ async fn a_restart_misses_nothing_and_repeats_nothing() {
     drop(updates);
     account.close().await;
 
-    telegram.server.deliver(friend, me, "missed 1").unwrap();
-    telegram.server.deliver(friend, me, "missed 2").unwrap();
+    telegram.server().deliver(friend, me, "missed 1").unwrap();
+    telegram.server().deliver(friend, me, "missed 2").unwrap();
     let session = telegram.options.open_session(stored).await.unwrap();
     let mut account = Account::connect(&telegram.options, session).await.unwrap();
     let mut updates = account.updates().await.unwrap();
-    telegram.server.deliver(friend, me, "live").unwrap();
+    telegram.server().deliver(friend, me, "live").unwrap();
     for text in ["missed 1", "missed 2", "live"] {
         assert_eq!(next_message(&mut updates).await.text.text, text);
     }
@@ -76,10 +77,10 @@ async fn a_break_misses_nothing() {
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
     let mut updates = account.updates().await.unwrap();
-    telegram.server.deliver(friend, me, "before").unwrap();
+    telegram.server().deliver(friend, me, "before").unwrap();
     assert_eq!(next_message(&mut updates).await.text.text, "before");
-    telegram.server.cut(None).unwrap();
-    telegram.server.deliver(friend, me, "meanwhile").unwrap();
+    telegram.server().cut(None).unwrap();
+    telegram.server().deliver(friend, me, "meanwhile").unwrap();
     assert_eq!(next_message(&mut updates).await.text.text, "meanwhile");
 }
 
@@ -92,14 +93,35 @@ async fn messages_of_groups_and_channels_arrive() {
     let mut updates = account.updates().await.unwrap();
     for kind in [ChatKind::Group, ChatKind::Supergroup] {
         let chat = telegram.chat(kind, vec![(friend, MemberStatus::Creator), (me, MemberStatus::Member)]);
-        telegram.server.deliver(friend, chat.get(), "to all").unwrap();
+        telegram.server().deliver(friend, chat.get(), "to all").unwrap();
         let message = next_message(&mut updates).await;
         assert_eq!((message.chat, message.sender, message.text.text.as_str()), (chat, PeerId::user(friend), "to all"));
     }
     let channel = telegram.chat(ChatKind::Channel, vec![(friend, MemberStatus::Creator), (me, MemberStatus::Member)]);
-    telegram.server.deliver(friend, channel.get(), "a post").unwrap();
+    telegram.server().deliver(friend, channel.get(), "a post").unwrap();
     let post = next_message(&mut updates).await;
     assert_eq!((post.chat, post.text.text.as_str()), (channel, "a post"));
+}
+
+#[tokio::test]
+async fn what_the_account_sends_is_told_too() {
+    let telegram = Telegram::start().await;
+    let mut account = telegram.account(PHONE).await;
+    let me = account.user().id;
+    let group = telegram.chat(ChatKind::Group, vec![(me, MemberStatus::Creator)]);
+    let mut updates = account.updates().await.unwrap();
+    let text = Text { text: "mine".to_owned(), entities: Vec::new() };
+    let sent = account.send_text(group, &TextMessage { text, ..TextMessage::default() }, 99).await;
+    let Outcome::Sent { platform_message_ids } = sent else { panic!("{sent:?}") };
+    let id = platform_message_ids[0];
+    // Telegram tells the id and the message together; their order is its own.
+    let events = [updates.next().await.unwrap(), updates.next().await.unwrap()];
+    assert!(events.contains(&Event::Sent { random_id: 99, message_id: id }), "{events:?}");
+    let mine = |event: &Event| match event {
+        Event::NewMessage(message) => message.outgoing && message.id == id && message.sender == PeerId::user(me),
+        _ => false,
+    };
+    assert!(events.iter().any(mine), "{events:?}");
 }
 
 #[tokio::test]
@@ -109,14 +131,14 @@ async fn edits_and_deletions_are_told() {
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
     let mut updates = account.updates().await.unwrap();
-    let id = telegram.server.deliver(friend, me, "draft").unwrap();
+    let id = telegram.server().deliver(friend, me, "draft").unwrap();
     let message = next_message(&mut updates).await;
     assert_eq!(message.id, i64::from(id));
     let place = telegram_sim::world::Place::seen_by(me, friend);
-    telegram.world.lock().edit(place, id, |body| body.text = "final".to_owned()).unwrap();
+    telegram.world().edit(place, id, |body| body.text = "final".to_owned()).unwrap();
     let Ok(Event::Edited(edited)) = updates.next().await else { panic!("the edit was not told") };
     assert_eq!((edited.id, edited.text.text.as_str()), (message.id, "final"));
-    telegram.world.lock().delete(place, id).unwrap();
+    telegram.world().delete(place, id).unwrap();
     let deleted = updates.next().await.unwrap();
     assert_eq!(deleted, Event::Deleted { chat: None, message_ids: vec![message.id] });
 }
@@ -126,8 +148,8 @@ async fn the_end_of_the_session_is_told() {
     let telegram = Telegram::start().await;
     let mut account = telegram.account(PHONE).await;
     let mut updates = account.updates().await.unwrap();
-    telegram.server.revoke(account.user().id, None, Revocation::Revoked).unwrap();
-    telegram.server.cut(None).unwrap();
+    telegram.server().revoke(account.user().id, None, Revocation::Revoked).unwrap();
+    telegram.server().cut(None).unwrap();
     loop {
         match updates.next().await {
             Err(problem) if problem.is_dead() => {

@@ -18,7 +18,7 @@ fn text(text: &str) -> TextMessage {
 async fn account_and_friend(telegram: &Telegram) -> (Account, PeerId) {
     let account = telegram.account("+15550005000").await;
     let friend = telegram.person("+15550005001", 2);
-    telegram.server.deliver(friend, account.user().id, "hello").expect("the friend may write");
+    telegram.server().deliver(friend, account.user().id, "hello").expect("the friend may write");
     (account, PeerId::user(friend).expect("a user id"))
 }
 
@@ -48,7 +48,7 @@ async fn a_message_arrives_with_its_options() {
     message.silent = true;
     message.protected = true;
     let sent = ids(account.send_text(friend, &message, 77).await);
-    let state = telegram.world.lock();
+    let state = telegram.world();
     let filter = Filter { text: Some("bold and a mention".to_owned()), ..Filter::default() };
     let arrived = state.messages().find(&filter).next().expect("the message arrived");
     assert_eq!(sent, [i64::from(arrived.id)]);
@@ -89,7 +89,7 @@ async fn a_message_whose_answer_was_lost_is_retried_and_not_doubled() {
     for (random_id, action) in [(1, Action::TakeThenCut), (2, Action::Cut)] {
         telegram.fault(Fault::new("messages.sendMessage", action).times(1));
         let message = text(&format!("message {random_id}"));
-        assert!(matches!(account.send_text(friend, &message, random_id).await, Outcome::Unknown { .. }));
+        assert!(matches!(account.send_text(friend, &message, random_id).await, Outcome::Unanswered { .. }));
         ids(account.send_text(friend, &message, random_id).await);
         assert_eq!(telegram.arrived(&message.text.text), 1);
     }
@@ -122,7 +122,7 @@ async fn refusals_decide_what_happens_next() {
         assert_eq!(refusal(outcome), (code, verdict), "{error}");
     }
     telegram.fault(Fault::error("messages.sendMessage", 500, "INTERNAL").times(1));
-    assert!(matches!(account.send_text(friend, &text("refused"), 9).await, Outcome::Unknown { .. }));
+    assert!(matches!(account.send_text(friend, &text("refused"), 9).await, Outcome::Unanswered { .. }));
     assert_eq!(telegram.arrived("refused"), 0);
     assert_eq!(ids(account.send_text(friend, &text("refused"), 9).await).len(), 1);
 }
@@ -136,7 +136,7 @@ async fn a_peer_that_the_account_never_met_is_refused_without_asking_twice() {
         let outcome = account.send_text(stranger, &text("hello"), random_id).await;
         assert_eq!(refusal(outcome), ("chat_not_found", Verdict::Fail));
     }
-    assert_eq!(telegram.server.counters().methods["messages.getDialogs"], 1);
+    assert_eq!(telegram.server().counters().methods["messages.getDialogs"], 1);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_group_that_became_a_supergroup_goes_on_there() {
     let account = telegram.account("+15550005000").await;
     let group = telegram.chat(ChatKind::Group, vec![(account.user().id, MemberStatus::Creator)]);
     assert_eq!(ids(account.send_text(group, &text("before"), 1).await).len(), 1);
-    let supergroup = telegram.world.lock().migrate_group(group.get()).unwrap();
+    let supergroup = telegram.world().migrate_group(group.get()).unwrap();
     let outcome = account.send_text(group, &text("after"), 2).await;
     assert_eq!(refusal(outcome), ("chat_migrated", Verdict::Migrated { chat_id: supergroup }));
     let supergroup = PeerId::try_from(supergroup).unwrap();
@@ -169,7 +169,7 @@ async fn a_group_that_became_a_supergroup_goes_on_there() {
 async fn names_are_resolved_and_chats_listed() {
     let telegram = Telegram::start().await;
     let (account, friend) = account_and_friend(&telegram).await;
-    telegram.world.lock().user_mut(friend.get()).unwrap().username = Some("friend".to_owned());
+    telegram.world().user_mut(friend.get()).unwrap().username = Some("friend".to_owned());
     let me = account.user().id;
     let channel = telegram.chat(ChatKind::Channel, vec![(me, MemberStatus::Creator)]);
     let chats = account.dialogs(50).await.unwrap();
@@ -191,16 +191,69 @@ async fn buttons_and_impossible_replies_are_refused_before_sending() {
 }
 
 #[tokio::test]
+async fn a_sent_message_is_edited_and_deleted() {
+    let telegram = Telegram::start().await;
+    let (account, friend) = account_and_friend(&telegram).await;
+    let group = telegram.chat(ChatKind::Supergroup, vec![(account.user().id, MemberStatus::Creator)]);
+    assert_eq!(account.resolve_id(group.get()).await.unwrap(), group);
+    for (chat, random_id) in [(friend, 1), (group, 2)] {
+        let sent = ids(account.send_text(chat, &text("draft"), random_id).await);
+        let changed = text(&format!("final {random_id}"));
+        account.edit_text(chat, sent[0], &changed).await.unwrap();
+        account.edit_text(chat, sent[0], &changed).await.unwrap();
+        assert_eq!(telegram.arrived(&changed.text.text), 1);
+        telegram.fault(Fault::error("messages.updatePinnedMessage", 400, "CHAT_ADMIN_REQUIRED").times(1));
+        assert_eq!(account.pin(chat, sent[0], true, false).await.unwrap_err().code, "not_enough_rights");
+        account.delete_messages(chat, &sent).await.unwrap();
+        let problem = account.edit_text(chat, sent[0], &text("too late")).await.unwrap_err();
+        assert_eq!(problem.code, "message_not_found");
+    }
+}
+
+/// Sends until it is certain that the message arrived, as its owner does.
+async fn insist(account: &Account, peer: PeerId, message: &TextMessage, random_id: i64) {
+    loop {
+        match account.send_text(peer, message, random_id).await {
+            Outcome::Sent { .. } => return,
+            Outcome::Unanswered { .. } => {}
+            Outcome::Refused(refusal) if refusal.verdict == Verdict::Retry => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn cuts_in_the_middle_of_many_sends_lose_and_double_nothing() {
+    let telegram = Telegram::start().await;
+    let mut settings = telegram.server().settings();
+    settings.limits = false;
+    telegram.server().set_settings(settings);
+    let (account, friend) = account_and_friend(&telegram).await;
+    for round in 0..5_i64 {
+        let ids = (1..=40).map(|n| round * 40 + n);
+        let messages: Vec<_> = ids.map(|id| (id, text(&format!("number {id}")))).collect();
+        let sends = messages.iter().map(|(id, message)| insist(&account, friend, message, *id));
+        let action = if round % 2 == 0 { Action::TakeThenCut } else { Action::Cut };
+        telegram.fault(Fault::new("messages.sendMessage", action).times(3));
+        futures::future::join_all(sends).await;
+    }
+    for id in 1..=200 {
+        assert_eq!(telegram.arrived(&format!("number {id}")), 1, "message {id}");
+    }
+    assert_eq!(telegram.server().counters().auth_key_duplicated, 0);
+}
+
+#[tokio::test]
 async fn without_a_server_nothing_was_sent() {
     let telegram = Telegram::start().await;
     let (account, friend) = account_and_friend(&telegram).await;
     ids(account.send_text(friend, &text("first"), 1).await);
-    telegram.server.stop().await;
+    telegram.server().stop().await;
     // On the connection that just died nobody can tell; from then on it is certain.
     let _ = account.send_text(friend, &text("second"), 2).await;
     let outcome = account.send_text(friend, &text("second"), 2).await;
     assert_eq!(refusal(outcome), ("telegram_unreachable", Verdict::Retry));
-    telegram.server.restart(Duration::ZERO).await.unwrap();
+    telegram.server().restart(Duration::ZERO).await.unwrap();
     assert_eq!(ids(account.send_text(friend, &text("second"), 2).await).len(), 1);
     assert_eq!(telegram.arrived("second"), 1);
 }

@@ -1,6 +1,7 @@
 //! A logged-in account, connected.
 //!
 //! - `send`: sending text, with the outcome of each attempt;
+//! - `manage`: changing, deleting and pinning what was sent;
 //! - `entities`: formatting, to and from Telegram's form;
 //! - [`chat`]: what an account can post to; `dialogs`, `resolve`: how it is found;
 //! - [`updates`]: what happens in its chats.
@@ -8,6 +9,7 @@
 pub mod chat;
 mod dialogs;
 mod entities;
+mod manage;
 mod resolve;
 mod send;
 pub mod updates;

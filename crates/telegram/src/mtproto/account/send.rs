@@ -13,8 +13,8 @@ impl Account {
     /// Sends a text once. `random_id` names the message at Telegram: send it again with the same one, and it is not
     /// doubled.
     ///
-    /// [`Outcome::Unknown`] says that no answer came: the same message can safely be tried again on this account, with
-    /// the same `random_id`. A message that an earlier try had sent is [`Outcome::Sent`] without an id.
+    /// [`Outcome::Unanswered`] says that no answer came: the same message can safely be tried again on this account,
+    /// with the same `random_id`. A message that an earlier try had sent is [`Outcome::Sent`] without an id.
     pub async fn send_text(&self, peer: PeerId, message: &TextMessage, random_id: i64) -> Outcome {
         match self.prepare(peer, message, random_id).await {
             Err(problem) => outcome(unsent(problem)),
@@ -60,7 +60,7 @@ impl Account {
         outcome(problem)
     }
 
-    fn input_user(&self, id: i64) -> Option<tl::enums::InputUser> {
+    pub(super) fn input_user(&self, id: i64) -> Option<tl::enums::InputUser> {
         match self.input_peer(PeerId::user(id)?)? {
             tl::enums::InputPeer::PeerSelf => Some(tl::enums::InputUser::UserSelf),
             tl::enums::InputPeer::User(user) => {
@@ -193,7 +193,7 @@ fn outcome(Problem { code, detail, kind }: Problem) -> Outcome {
         Kind::Wait(after, hold) => Verdict::Wait { after, hold },
         Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
         Kind::Unreachable => Verdict::Retry,
-        Kind::NoAnswer => return Outcome::Unknown { reason: detail },
+        Kind::NoAnswer => return Outcome::Unanswered { reason: detail },
     };
     Outcome::Refused(Refusal { code, description: detail, verdict })
 }

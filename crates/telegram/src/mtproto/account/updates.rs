@@ -94,19 +94,19 @@ pub struct Updates {
 }
 
 impl Account {
-    /// The stream of events. There is one: whoever asks again is refused.
-    pub async fn updates(&mut self) -> Result<Updates, Problem> {
-        self.connection.mark_position().await?;
-        let Some(updates) = self.updates.take() else {
-            return Err(Problem::refused("updates_taken", "the events of this account are read already"));
-        };
+    /// The stream of events. There is one: whoever asks second gets none.
+    pub async fn updates(&mut self) -> Option<Updates> {
+        let updates = self.updates.take()?;
+        // Known since the login or the connecting, unless the answer was lost then. If it is lost again, the stream
+        // begins with the first update that arrives.
+        let _ = self.connection.mark_position().await;
         let handle = self.connection.handle();
         let configuration = UpdatesConfiguration { catch_up: true };
         let receiver =
             UpdatesReceiver::create(handle.thin.clone(), Arc::clone(&handle.session), updates, configuration)
                 .await
                 .expect("our session never fails");
-        Ok(Updates {
+        Some(Updates {
             receiver,
             session: Arc::clone(self.session()),
             myself: self.user().id,
@@ -249,4 +249,88 @@ impl Context<'_> {
 fn deletion(chat: Option<PeerId>, ids: &[i32]) -> Option<Event> {
     let message_ids: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
     (!message_ids.is_empty()).then_some(Event::Deleted { chat, message_ids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: i64 = 42;
+
+    fn service(peer: tl::enums::Peer, from: i64, action: tl::enums::MessageAction) -> tl::enums::Update {
+        let message = tl::types::MessageService {
+            out: from == ME,
+            mentioned: false,
+            media_unread: false,
+            reactions_are_possible: false,
+            silent: false,
+            post: false,
+            legacy: false,
+            id: 1,
+            from_id: Some(tl::types::PeerUser { user_id: from }.into()),
+            peer_id: peer,
+            saved_peer_id: None,
+            reply_to: None,
+            date: 0,
+            action,
+            reactions: None,
+            ttl_period: None,
+        };
+        tl::types::UpdateNewMessage { message: message.into(), pts: 1, pts_count: 1 }.into()
+    }
+
+    fn event(update: tl::enums::Update, chats: &[tl::enums::Chat]) -> Option<Event> {
+        Context { myself: ME, chats }.event(update)
+    }
+
+    fn in_group(from: i64, action: impl Into<tl::enums::MessageAction>) -> Option<Event> {
+        event(service(tl::types::PeerChat { chat_id: 5 }.into(), from, action.into()), &[])
+    }
+
+    fn membership(member: bool) -> Event {
+        Event::Membership { chat: PeerId::group(5).unwrap(), member }
+    }
+
+    #[test]
+    fn coming_and_going_of_the_account_is_membership() {
+        let added = |user| tl::types::MessageActionChatAddUser { users: vec![7, user] };
+        let removed = |user_id| tl::types::MessageActionChatDeleteUser { user_id };
+        let by_link = tl::types::MessageActionChatJoinedByLink { inviter_id: 7 };
+        assert_eq!(in_group(7, added(ME)), Some(membership(true)));
+        assert_eq!(in_group(7, added(8)), None);
+        assert_eq!(in_group(7, removed(ME)), Some(membership(false)));
+        assert_eq!(in_group(7, removed(8)), None);
+        assert_eq!(in_group(ME, by_link.clone()), Some(membership(true)));
+        assert_eq!(in_group(8, by_link), None);
+    }
+
+    #[test]
+    fn a_group_that_becomes_a_supergroup_is_told() {
+        let migrated = in_group(7, tl::types::MessageActionChatMigrateTo { channel_id: 9 });
+        let (from, to) = (PeerId::group(5).unwrap(), PeerId::channel(9).unwrap());
+        assert_eq!(migrated, Some(Event::Migrated { from, to }));
+    }
+
+    #[test]
+    fn a_channel_that_shuts_the_account_out_is_told() {
+        let update = || tl::enums::Update::from(tl::types::UpdateChannel { channel_id: 9 });
+        let forbidden = tl::types::ChannelForbidden {
+            broadcast: true,
+            megagroup: false,
+            monoforum: false,
+            id: 9,
+            access_hash: 1,
+            title: String::new(),
+            until_date: None,
+        };
+        let chat = PeerId::channel(9).unwrap();
+        assert_eq!(event(update(), &[forbidden.into()]), Some(Event::Membership { chat, member: false }));
+        assert_eq!(event(update(), &[]), None);
+    }
+
+    #[test]
+    fn deletions_without_names_are_left_out() {
+        let own = tl::types::UpdateDeleteMessages { messages: Vec::new(), pts: 1, pts_count: 1 };
+        assert_eq!(event(own.into(), &[]), None);
+    }
 }
