@@ -9,15 +9,14 @@ mod server;
 
 use std::future::Future;
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sha2::{Digest, Sha256};
+use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 use server::Server;
 
-/// The migrated database that the others are copies of.
-const TEMPLATE: &str = "template_migrated";
-/// "The source database is being accessed by other users": a process looks whether the template is up to date.
-const IN_USE: &str = "55006";
+/// Known here only to tell whether a template fits.
+static MIGRATIONS: Migrator = sqlx::migrate!("../store/migrations");
 
 /// A database that is dropped with this value.
 #[derive(Debug)]
@@ -30,13 +29,13 @@ impl TestDb {
     /// A database with the schema and no rows.
     pub async fn migrated() -> Self {
         let server = Server::get();
-        server.template(TEMPLATE, |connection| async move {
-            let pool = store::connect(connection, 2).await.map_err(|error| error.to_string())?;
-            store::migrate(&pool).await.map_err(|error| error.to_string())?;
+        let template = template();
+        server.make_once(&template, |options| async move {
+            let pool = store::connect(options, 2).await.expect("the test server answers");
+            store::migrate(&pool).await.expect("the migrations run on an empty database");
             pool.close().await;
-            Ok(())
         });
-        Self::create(server, TEMPLATE).await
+        Self::create(server, &template).await
     }
 
     /// A database with nothing in it, not even the schema.
@@ -46,19 +45,7 @@ impl TestDb {
 
     async fn create(server: &'static Server, template: &str) -> Self {
         let name = format!("test_{}", Uuid::new_v4().simple());
-        let mut connection = admin(server).await;
-        loop {
-            let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
-            match sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await {
-                Ok(_) => break,
-                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(IN_USE) => {
-                    tokio::time::sleep(server::POLL).await;
-                }
-                Err(error) => panic!("cannot make a database for the test: {error}"),
-            }
-        }
-        // Nothing depends on how this connection ends.
-        let _ = connection.close().await;
+        server.admin(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         Self { server, name }
     }
 
@@ -76,13 +63,16 @@ impl TestDb {
 impl Drop for TestDb {
     fn drop(&mut self) {
         let (server, drop) = (self.server, format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        // One that stays is removed when the server starts the next time.
-        let _ = apart(async move { sqlx::query(AssertSqlSafe(drop)).execute(&mut admin(server).await).await });
+        // One that stays is removed when the server is made anew.
+        let _ = apart(async move { server.execute(&drop).await });
     }
 }
 
-async fn admin(server: &Server) -> PgConnection {
-    server.options("postgres").connect().await.expect("the test server answers")
+/// The name of the database that the others are copies of: another one whenever a migration changes.
+fn template() -> String {
+    let checksums = MIGRATIONS.iter().map(|migration| &*migration.checksum);
+    let digest = checksums.fold(Sha256::new(), Sha256::chain_update).finalize();
+    format!("template_{}", hex::encode(&digest[..8]))
 }
 
 /// Runs a future to its end on a thread and a runtime of its own: for `drop`, and for what several tests wait for.

@@ -22,7 +22,7 @@ use crate::account::{Account, command};
 use crate::apart;
 
 /// How often something is looked at again.
-pub const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 /// How long the server may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Durability is of no use here: a server that was killed is made anew.
@@ -57,21 +57,21 @@ impl Server {
         })
     }
 
-    /// Makes sure, once in this process, that a template is there and up to date: `migrate` brings it there.
-    pub fn template<F>(&self, name: &str, migrate: impl Fn(PgConnectOptions) -> F + Send + Sync)
+    /// Makes a database and fills it, unless it is there already; in each process for one name only.
+    pub fn make_once<F>(&self, name: &str, fill: impl Fn(PgConnectOptions) -> F + Send + Sync)
     where
-        F: Future<Output = Result<(), String>> + Send,
+        F: Future<Output = ()> + Send,
     {
         static DONE: OnceLock<()> = OnceLock::new();
         DONE.get_or_init(|| {
             let start = lock(&self.folder.join("start"), FlockOperation::LockExclusive);
             apart(async {
-                // What another version of the code has left may not fit: then the template is made anew.
-                let fits = self.options(name).connect().await.is_ok() && migrate(self.options(name)).await.is_ok();
-                if !fits {
-                    self.admin(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-                    self.admin(&format!("CREATE DATABASE {name}")).await;
-                    migrate(self.options(name)).await.expect("the migrations run on an empty database");
+                if !self.has(name).await {
+                    let unfinished = format!("{name}_unfinished");
+                    self.admin(&format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).await;
+                    self.admin(&format!("CREATE DATABASE {unfinished}")).await;
+                    fill(self.options(&unfinished)).await;
+                    self.admin(&format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await;
                 }
             });
             drop(start);
@@ -86,10 +86,22 @@ impl Server {
             .database(database)
     }
 
-    async fn admin(&self, statement: &str) {
+    /// Executes a statement that must succeed, as the superuser.
+    pub async fn admin(&self, statement: &str) {
+        self.execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// Executes a statement as the superuser.
+    pub async fn execute(&self, statement: &str) -> Result<(), sqlx::Error> {
+        let mut connection = self.options("postgres").connect().await?;
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        connection.close().await
+    }
+
+    async fn has(&self, database: &str) -> bool {
         let mut connection = self.options("postgres").connect().await.expect("the test server answers");
-        let done = sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await;
-        done.expect("the superuser may do that");
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)").bind(database);
+        found.fetch_one(&mut connection).await.expect("the catalogue can be read")
     }
 
     fn answers(&self) -> bool {

@@ -70,16 +70,17 @@ impl Client {
         self.send(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }
 
-    /// All pages of a list, one after the other.
+    /// All pages of a list, one after the other; a `cursor` to begin with stands last in the path.
     pub async fn pages(&self, path: &str) -> Vec<Vec<Value>> {
-        let (mut pages, mut cursor) = (Vec::new(), String::new());
+        let (mut pages, mut address) = (Vec::new(), path.to_owned());
+        let base = path.split("cursor=").next().unwrap_or(path).trim_end_matches(['&', '?']);
+        let glue = if base.contains('?') { '&' } else { '?' };
         loop {
-            let glue = if path.contains('?') { '&' } else { '?' };
-            let mut page = self.get(&format!("{path}{cursor}")).await.ok(200);
+            let mut page = self.get(&address).await.ok(200);
             let Value::Array(items) = page["items"].take() else { panic!("a list has items") };
             pages.push(items);
             match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("{glue}cursor={next}"),
+                Some(next) => address = format!("{base}{glue}cursor={next}"),
                 None => return pages,
             }
         }

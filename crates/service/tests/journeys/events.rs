@@ -14,7 +14,9 @@ async fn the_life_of_a_message_is_told_live() {
     let mut stream = app.events(&app.user, "", None).await;
     let mut of_another = app.events(&app.user(8), "", None).await;
     let message = app.send(&bot, app.person(&bot), "hi").await;
-    let events = stream.until(|event| event.kind == "message.sent").await;
+    let mut events = stream.until(|event| event.kind == "message.sent").await;
+    // A new stream may begin a moment ago.
+    events.retain(|event| event.kind.starts_with("message."));
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["message.queued", "message.sending", "message.sent"]);
     assert!(events.iter().all(|event| event.resource() == message.to_string() && event.data["user_id"] == 7));
