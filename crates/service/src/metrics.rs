@@ -76,7 +76,8 @@ impl Metrics {
 pub fn set_senders(counts: &[(String, String, i64)]) {
     let accounts = |wanted: &dyn Fn(&str) -> bool| -> f64 {
         let matching = counts.iter().filter(|(kind, status, _)| kind == "account" && wanted(status));
-        matching.map(|(_, _, count)| as_f64(*count)).sum()
+        // Summed as integers: the sum of no floats is -0.
+        as_f64(matching.map(|(_, _, count)| *count).sum())
     };
     metrics::gauge!("telegram_sessions_total", "type" => "account").set(accounts(&|_| true));
     metrics::gauge!("telegram_sessions_active", "type" => "account").set(accounts(&|status| status == "active"));

@@ -305,6 +305,18 @@ pub async fn senders_with_work(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> 
     .await
 }
 
+/// Senders with messages on their way whose worker lives no more: nobody else would notice what it left behind.
+pub async fn interrupted_senders(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT m.sender_id FROM messages m
+         LEFT JOIN sender_leases l ON l.sender_id = m.sender_id
+         LEFT JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+         WHERE m.status = 'sending' AND w.id IS NULL",
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Lets scheduled messages whose time has come join the tail of their queues. Safe in several processes at once.
 pub async fn release_scheduled(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(

@@ -64,10 +64,10 @@ pub async fn acquire_in(
     Ok(taken)
 }
 
-/// Settles what the former owner had on the wire. Where the platform knows a repeated message by its random id, it is tried again,
-/// for up to an hour; elsewhere nobody can tell.
+/// Settles what the former owner had on the wire, with event and log. Where the platform knows a repeated message by its random id,
+/// it is tried again, for up to an hour; elsewhere nobody can tell.
 async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Result<(), sqlx::Error> {
-    let lost: Vec<(Uuid, i32, String)> = sqlx::query_as(
+    sqlx::query(
         "WITH lost AS (
              UPDATE messages m SET error_code = 'interrupted',
                  error_message = 'The process stopped while the message was on its way.',
@@ -76,21 +76,27 @@ async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Resu
                  finished_at = CASE WHEN s.deduplicates AND m.queued_at > now() - interval '1 hour' THEN NULL ELSE now() END
              FROM messages o LEFT JOIN senders s ON s.id = o.sender_id
              WHERE m.id = o.id AND o.sender_id = ANY($1) AND o.status = 'sending' AND m.status = 'sending'
-             RETURNING m.id, m.user_id, m.status, m.attempt_id
+             RETURNING m.id, m.user_id, m.route, m.sender_id, m.chat_id, m.status, m.attempt_id, m.error_code,
+                       m.error_message
          ), attempts AS (
              UPDATE message_attempts a SET outcome = 'unknown', code = 'interrupted', finished_at = now()
              FROM lost WHERE a.id = lost.attempt_id AND a.outcome IS NULL
+         ), told AS (
+             INSERT INTO events (id, user_id, type, resource_id, data)
+             SELECT uuid7_now(), user_id, 'message.' || status, id,
+                    jsonb_build_object('status', status, 'sender_id', sender_id, 'chat_id', chat_id, 'code', error_code)
+             FROM lost
          )
-         SELECT id, user_id, status FROM lost",
+         INSERT INTO integration_logs (id, user_id, integration_type, action, status, details, error_message)
+         SELECT uuid7_now(), l.user_id, 'telegram_' || route, 'send', 'error',
+                jsonb_build_object('message_id', l.id, 'state', status, 'code', error_code), error_message
+         FROM lost l JOIN users u ON u.id = l.user_id
+         WHERE status = 'unknown'",
     )
     .bind(senders)
-    .fetch_all(&mut *db)
-    .await?;
-    for (id, user_id, status) in lost {
-        let data = serde_json::json!({ "status": status, "code": "interrupted" });
-        crate::events::insert(&mut *db, user_id, &format!("message.{status}"), id, &data).await?;
-    }
-    Ok(())
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Gives everything back at the end of a worker.

@@ -160,6 +160,10 @@ impl Router {
                 }
             }
         }
+        // Also of senders that are off or gone: taking them over ends what is on its way.
+        let interrupted = delivery::interrupted_senders(&pool).await?;
+        let unowned = interrupted.into_iter().filter(|id| !self.mailboxes.contains_key(id));
+        wanted.extend(unowned.map(|id| (id, Hint::Work(id))));
         // Another worker's own sweep finds what is another worker's.
         self.acquire(wanted).await;
         Ok(())

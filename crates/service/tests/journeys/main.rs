@@ -1,0 +1,24 @@
+//! The service from outside: each module is a story, told over real HTTP, a real PostgreSQL and a simulated Telegram.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails here should stop here")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bot_tokens;
+mod bots;
+mod cancel_and_resend;
+mod events;
+mod first_message;
+mod flood_waits;
+mod idempotency;
+mod lists;
+mod names_and_migration;
+mod operation;
+mod order;
+mod refusals;
+mod restart;
+mod scheduling;
+mod telegram_away;
+mod unknown_outcomes;
+mod users;
