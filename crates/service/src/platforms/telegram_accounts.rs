@@ -89,7 +89,7 @@ impl TelegramAccounts {
             }
         };
         let (pool, sealer, hints) = (self.pool.clone(), self.sealer.clone(), self.hints.clone());
-        let live = Live::start(pool, sealer, hints, id, &stored, account).await.map_err(|e| later(&e))?;
+        let live = Live::start(pool, sealer, hints, id, &stored, account).await;
         lock(&self.live).insert(id, live.clone());
         let version = stored.login_epoch.to_string();
         Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })

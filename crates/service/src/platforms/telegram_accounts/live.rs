@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use telegram::{
     accounts::{AccountStatus, table},
     mtproto::{
-        Account, Problem, Session,
+        Account, Session,
         account::{Event, Message, Updates},
     },
 };
@@ -58,20 +58,14 @@ impl Live {
         id: Uuid,
         stored: &table::StoredSession,
         mut account: Account,
-    ) -> Result<Arc<Self>, Problem> {
+    ) -> Arc<Self> {
         let keeper = Keeper { pool, sealer, hints, id, user_id: stored.user_id, login_epoch: stored.login_epoch };
         let stop = CancellationToken::new();
-        let updates = match account.updates().await {
-            Ok(updates) => updates,
-            Err(problem) => {
-                account.close().await;
-                return Err(problem);
-            }
-        };
+        let updates = account.updates().await;
         let saver = tokio::spawn(keeper.clone().save_changes(account.session().clone(), stop.clone()));
-        let taker = tokio::spawn(keeper.clone().take_updates(updates, stop.clone()));
-        let tasks = Mutex::new(vec![saver, taker]);
-        Ok(Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks }))
+        let taker = updates.map(|updates| tokio::spawn(keeper.clone().take_updates(updates, stop.clone())));
+        let tasks = Mutex::new([Some(saver), taker].into_iter().flatten().collect());
+        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks })
     }
 
     /// The account.
