@@ -58,7 +58,7 @@ fi
 port=$(free_port "${PORT:-8080}")
 sim_port=$(free_port "$((port + 10))")
 
-"$bin/telegram-sim" --bot-api 127.0.0.1:0 --control "127.0.0.1:$sim_port" \
+"$bin/telegram-sim" --bot-api 127.0.0.1:0 --mtproto 127.0.0.1:0 --control "127.0.0.1:$sim_port" \
     </dev/null >"$state/sim.json" 2>"$state/sim.log" &
 sim=$!
 until [[ -s $state/sim.json ]]; do
@@ -66,11 +66,18 @@ until [[ -s $state/sim.json ]]; do
     sleep 0.05
 done
 bot_api=$(field bot_api <"$state/sim.json")
+mtproto=$(field mtproto <"$state/sim.json")
 bot_token=$(field demo_bot_token <"$state/sim.json")
 chat=$(field demo_chat_id <"$state/sim.json")
 
 export INTEGRATIONS_HTTP__BIND=127.0.0.1:$port
 export INTEGRATIONS_TELEGRAM__BOT_API_URL=http://$bot_api
+# The simulator takes any application; with a real one configured, accounts connect to the real Telegram.
+if [[ -z ${INTEGRATIONS_TELEGRAM__API_ID:-} ]]; then
+    export INTEGRATIONS_TELEGRAM__API_ID=1 INTEGRATIONS_TELEGRAM__API_HASH=00000000000000000000000000000000
+    export INTEGRATIONS_TELEGRAM__TEST_SERVER__ADDRESS=$mtproto
+    export INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL=http://127.0.0.1:$sim_port/mtproto/keys
+fi
 "$bin/integrations" serve </dev/null &
 service=$!
 base=http://127.0.0.1:$port

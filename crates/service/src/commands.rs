@@ -3,6 +3,7 @@
 //! Each command is a file. Results go to standard output; only `serve` also writes its log there.
 
 pub mod doctor;
+pub mod import;
 pub mod migrate;
 mod openapi;
 pub mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Migrate,
     /// Print a token for development and first use
     Token(token::Token),
+    /// Connect an account by a session of Telethon or Pyrogram, through the service on this machine
+    Import(import::Import),
     /// Print the document that describes the API (OpenAPI 3.1)
     Openapi,
     /// Check the settings and everything that the service depends on
@@ -53,6 +56,7 @@ impl Cli {
             Command::Serve(serve) => runtime.block_on(serve.run(settings?)),
             Command::Migrate => runtime.block_on(migrate::run(settings?)),
             Command::Token(token) => token.run(&settings?),
+            Command::Import(import) => runtime.block_on(import.run(&settings?)),
             Command::Openapi => openapi::run(),
             Command::Doctor => Ok(runtime.block_on(doctor::run(settings))),
         }

@@ -24,6 +24,8 @@ use crate::{
     worker::{self, Context, Limits},
 };
 
+/// The real one.
+const TELEGRAM_BOT_API: &str = "https://api.telegram.org";
 /// How often the gauges are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// How often partitions are made and expired keys are removed.
@@ -68,6 +70,7 @@ pub async fn start(
         store::leases::forget_all(&pool).await?;
     }
     let bot_api = BotApi::new(&settings.telegram.bot_api_url, settings.telegram.request_timeout)?;
+    warn_of_stand_ins(settings);
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
     let accounts_configured = application.is_some();
     let carrier = DatabaseHints::spawn(pool.clone());
@@ -140,6 +143,17 @@ pub async fn start(
         readiness.stop();
     });
     Ok(Some(address))
+}
+
+/// Nobody should take a simulator for Telegram.
+fn warn_of_stand_ins(settings: &Settings) {
+    let telegram = &settings.telegram;
+    if telegram.bot_api_url != TELEGRAM_BOT_API {
+        tracing::warn!(bot_api_url = telegram.bot_api_url, "bots use another server than Telegram's");
+    }
+    if let Some(server) = &telegram.test_server {
+        tracing::warn!(address = server.address, "accounts use a test server, not Telegram");
+    }
 }
 
 fn in_use(address: SocketAddr, error: &std::io::Error) -> String {
