@@ -117,15 +117,17 @@ impl Connection {
 
     async fn turn(&mut self, stream: &mut TcpStream, commands: &mut UnboundedReceiver<Command>) -> Flow {
         tokio::select! {
-            ready = stream.readable() => {
-                ready.map_err(|_| Closed)?;
-                self.read(stream).await?;
-            }
+            // Commands first: what was asked for before a message came must hold for that message.
+            biased;
             Some(command) = commands.recv() => {
                 self.command(command, stream).await?;
                 while let Ok(command) = commands.try_recv() {
                     self.command(command, stream).await?;
                 }
+            }
+            ready = stream.readable() => {
+                ready.map_err(|_| Closed)?;
+                self.read(stream).await?;
             }
             () = wake(self.wake_at()) => self.wake().await?,
         }
