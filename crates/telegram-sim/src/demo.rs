@@ -1,5 +1,6 @@
-//! A small ready-made world: a bot that can be used at once.
+//! A small ready-made world: a bot that can be used at once, and people with phones.
 
+use crate::mtproto::{Mtproto, NewAccount};
 use crate::world::{ChatId, ChatKind, MemberStatus, NewChat, NewUser, State, UserId};
 
 /// Who and what is in the demo. The numbers are fixed, so that another program finds them again after a restart.
@@ -15,6 +16,12 @@ pub struct Demo {
     pub group: ChatId,
     /// A channel in which the bot may post.
     pub channel: ChatId,
+    /// The person's phone, which signs in at MTProto.
+    pub phone: &'static str,
+    /// The phone of another person, at another data centre and with a password.
+    pub phone_with_password: &'static str,
+    /// That password.
+    pub password: &'static str,
 }
 
 /// The demo. Its token opens nothing but a simulator.
@@ -24,7 +31,36 @@ pub const DEMO: Demo = Demo {
     user: 1_000_001,
     group: -1_002_000_000_001,
     channel: -1_002_000_000_002,
+    phone: "15550100",
+    phone_with_password: "15550101",
+    password: "demo-password",
 };
+
+/// Gives the people of the demo their phones.
+pub(crate) fn add_accounts(server: &Mtproto) {
+    let text = |text: &str| Some(text.to_owned());
+    let alice = NewAccount {
+        phone: DEMO.phone.to_owned(),
+        user_id: Some(DEMO.user),
+        first_name: text("Alice"),
+        last_name: text("Demo"),
+        username: text("alice_demo"),
+        ..NewAccount::default()
+    };
+    let bob = NewAccount {
+        phone: DEMO.phone_with_password.to_owned(),
+        dc: Some(4),
+        user_id: Some(DEMO.user + 1),
+        first_name: text("Bob"),
+        last_name: text("Demo"),
+        username: text("bob_demo"),
+        password: text(DEMO.password),
+        hint: text(DEMO.password),
+    };
+    for account in [alice, bob] {
+        server.create_account(account).expect("the demo's phones are valid");
+    }
+}
 
 /// Adds the demo to a world.
 pub(crate) fn add(state: &mut State) {

@@ -85,6 +85,7 @@ fn announce(sim: &Sim) -> std::io::Result<()> {
     let line = json!({
         "bot_api": sim.bot_api, "mtproto": sim.mtproto, "control": sim.control, "demo_bot_id": DEMO.bot,
         "demo_bot_token": DEMO.token, "demo_chat_ids": [DEMO.user, DEMO.group, DEMO.channel],
+        "demo_phone": DEMO.phone, "demo_phone_with_password": DEMO.phone_with_password, "demo_password": DEMO.password,
     });
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;

@@ -89,6 +89,10 @@ impl Core {
         state.reset(self.keep_messages);
         if self.demo {
             demo::add(&mut state);
+            drop(state);
+            if let Some(mtproto) = &self.mtproto {
+                demo::add_accounts(mtproto);
+            }
         }
     }
 }

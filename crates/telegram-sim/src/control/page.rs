@@ -1,4 +1,4 @@
-//! The page: chats and messages as a person would see them.
+//! The pages: chats and messages as a person would see them, and the person's phone.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub(super) fn routes() -> Router<Core> {
         .route("/", get(async || asset("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/page/page.css", get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))))
         .route("/page/page.js", get(async || asset("text/javascript; charset=utf-8", include_str!("page/page.js"))))
+        .route("/phone", get(async || asset("text/html; charset=utf-8", include_str!("page/phone.html"))))
+        .route("/page/phone.css", get(async || asset("text/css; charset=utf-8", include_str!("page/phone.css"))))
+        .route("/page/phone.js", get(async || asset("text/javascript; charset=utf-8", include_str!("page/phone.js"))))
         .route("/page/chats", get(chats))
         .route("/page/chats/{key}", get(chat))
         .route("/events", get(events))

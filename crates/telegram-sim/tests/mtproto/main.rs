@@ -1,6 +1,7 @@
 //! The MTProto half, as clients see it: grammers, and a raw connection. Telethon has a test of its own.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod control;
 mod device;
 mod faults;
 mod messages;
