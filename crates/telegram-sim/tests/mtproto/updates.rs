@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use grammers_client::update::Update;
+use grammers_mtsender::UpdatesConfiguration;
+use grammers_session::Session;
+use grammers_session::types::{ChannelState, PeerId, UpdateState, UpdatesState};
 use grammers_tl_types::{enums, functions, types};
+use telegram_sim::world::{ChatKind, MemberStatus, NewChat};
 
-use crate::device::{Device, account, peer, simulator};
+use crate::device::{Device, PATIENCE, account, peer, simulator};
 
 async fn state(device: &Device) -> types::updates::State {
     device.invoke(&functions::updates::GetState {}).await.unwrap().into()
@@ -87,4 +92,58 @@ async fn a_restart_keeps_everything() {
     assert_eq!(missed.new_messages.len(), 2);
     assert_eq!(sim.arrived("before the restart"), 1);
     assert_eq!(sim.accounts().counters().auth_key_duplicated, 0);
+}
+
+/// The texts of the next messages of a stream that keeps its own books.
+async fn texts(stream: &mut grammers_client::client::UpdateStream, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    let search = async {
+        while texts.len() < count {
+            if let Update::NewMessage(message) = stream.next().await.unwrap() {
+                texts.push(message.text().to_owned());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("the messages in time");
+    texts.sort();
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_catches_up_misses_nothing() {
+    let sim = simulator().await;
+    let (alice, bob) = (account(&sim, "15550001", 2), account(&sim, "15550002", 2));
+    let members = vec![(bob, MemberStatus::Creator), (alice, MemberStatus::Member)];
+    let new = |kind| NewChat { kind, id: None, title: "A chat".to_owned(), username: None, members: members.clone() };
+    let (channel, group) = {
+        let mut world = sim.world().lock();
+        (world.add_chat(new(ChatKind::Channel)), world.add_chat(new(ChatKind::Group)))
+    };
+    let first = Device::signed_in(&sim, "15550001").await;
+    // The client learns of its chats, as it does before it follows them.
+    let mut dialogs = first.client.iter_dialogs();
+    while dialogs.next().await.unwrap().is_some() {}
+    let device = first.twin(&sim);
+    let state = state(&first).await;
+    let channels = vec![ChannelState { id: telegram_sim::world::bare_chat_id(channel), pts: 1 }];
+    let known = UpdatesState { pts: state.pts, qts: state.qts, date: state.date, seq: state.seq, channels };
+    device.session.set_update_state(UpdateState::All(known)).await.unwrap();
+    for peer in [PeerId::self_user(), PeerId::channel(telegram_sim::world::bare_chat_id(channel)).unwrap()] {
+        let info = first.session.peer(peer).await.unwrap();
+        if let Some(info) = info {
+            device.session.cache_peer(info).await.unwrap();
+        }
+    }
+    first.client.disconnect();
+
+    for (chat, text) in [(alice, "a"), (channel, "b"), (group, "c"), (channel, "d")] {
+        sim.accounts().deliver(bob, chat, text).unwrap();
+    }
+    let mut missed =
+        device.client.stream_updates(device.updates, UpdatesConfiguration { catch_up: true }).await.unwrap();
+    assert_eq!(texts(&mut missed, 4).await, ["a", "b", "c", "d"]);
+    for (chat, text) in [(group, "e"), (channel, "f"), (alice, "g")] {
+        sim.accounts().deliver(bob, chat, text).unwrap();
+    }
+    assert_eq!(texts(&mut missed, 3).await, ["e", "f", "g"]);
 }
