@@ -1,8 +1,11 @@
 //! The `telegram-sim` binary.
 
+use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
 use serde_json::json;
@@ -33,6 +36,9 @@ struct Args {
     /// Do not apply Telegram's sending limits.
     #[arg(long)]
     no_limits: bool,
+    /// Keep MTProto keys and accounts in this file over restarts, so that clients stay signed in.
+    #[arg(long, value_name = "FILE", requires = "mtproto")]
+    mtproto_state: Option<PathBuf>,
     /// Keep only the newest N messages.
     #[arg(long, value_name = "N")]
     keep_messages: Option<usize>,
@@ -70,14 +76,34 @@ async fn run(args: Args) -> std::io::Result<()> {
         world: None,
     })
     .await?;
+    if let Some(path) = &args.mtproto_state {
+        sim.accounts().load(path).map_err(|error| about(path, &error))?;
+    }
     announce(&sim)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        never = save_now_and_then(&sim, args.mtproto_state.as_deref()) => match never? {},
     }
     tracing::info!("stopping");
+    if let Some(path) = &args.mtproto_state {
+        sim.accounts().save(path).map_err(|error| about(path, &error))?;
+    }
     sim.stop().await;
     Ok(())
+}
+
+/// Saves every few seconds, so that a sudden end loses little.
+async fn save_now_and_then(sim: &Sim, path: Option<&Path>) -> std::io::Result<Infallible> {
+    let Some(path) = path else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        sim.accounts().save(path).map_err(|error| about(path, &error))?;
+    }
+}
+
+fn about(path: &Path, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("state file {}: {error}", path.display()))
 }
 
 /// The one line on stdout: where it listens, and the demo to try.

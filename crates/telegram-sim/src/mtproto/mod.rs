@@ -6,7 +6,8 @@
 //!   `service` answers the protocol's own messages.
 //! - `rpc` has one file per namespace of the API; `render` turns the world's records into the API's objects.
 //! - `cloud` is what this half knows beyond the world: keys, accounts, codes, QR tokens, update logs, files.
-//! - `faults` are the errors, cuts and delays that tests ask for; `control` is what a test or a person's phone does.
+//! - `faults` are the errors, cuts and delays that tests ask for; `control` is what a test or a person's phone does;
+//!   `snapshot` keeps keys and accounts in a file.
 
 pub mod cloud;
 mod connection;
@@ -19,6 +20,7 @@ mod rpc;
 mod server;
 mod service;
 mod session;
+mod snapshot;
 pub mod srp;
 pub mod wire;
 

@@ -5,6 +5,7 @@
 use grammers_tl_types::{enums, types};
 use hmac::Hmac;
 use num_bigint::BigUint;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::handshake::dh;
@@ -79,6 +80,38 @@ impl Verifier {
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier").field("hint", &self.hint).finish_non_exhaustive()
+    }
+}
+
+/// A verifier to be written down, in hex.
+#[derive(Serialize, Deserialize)]
+pub struct VerifierParts {
+    salt1: String,
+    salt2: String,
+    value: String,
+    hint: String,
+}
+
+impl From<&Verifier> for VerifierParts {
+    fn from(verifier: &Verifier) -> Self {
+        Self {
+            salt1: hex::encode(&verifier.salt1),
+            salt2: hex::encode(&verifier.salt2),
+            value: hex::encode(verifier.value.to_bytes_be()),
+            hint: verifier.hint.clone(),
+        }
+    }
+}
+
+impl VerifierParts {
+    /// The verifier that was written down; `None` if it is no hex.
+    pub fn verifier(self) -> Option<Verifier> {
+        Some(Verifier {
+            salt1: hex::decode(&self.salt1).ok()?,
+            salt2: hex::decode(&self.salt2).ok()?,
+            value: BigUint::from_bytes_be(&hex::decode(&self.value).ok()?),
+            hint: self.hint,
+        })
     }
 }
 

@@ -223,6 +223,16 @@ impl State {
         &self.messages
     }
 
+    /// The last id that private chats and basic groups gave to a message.
+    pub fn last_shared_message_id(&self) -> i32 {
+        self.last_shared_message_id
+    }
+
+    /// Leaves out the ids up to this one, because an earlier world used them.
+    pub fn skip_shared_message_ids(&mut self, last: i32) {
+        self.last_shared_message_id = self.last_shared_message_id.max(last);
+    }
+
     /// Forgets all messages; ids go on.
     pub fn clear_messages(&mut self) {
         self.messages.clear();

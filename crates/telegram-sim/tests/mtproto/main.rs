@@ -9,5 +9,6 @@ mod protocol;
 mod qr;
 mod rights;
 mod sign_in;
+mod snapshot;
 mod updates;
 mod wire;

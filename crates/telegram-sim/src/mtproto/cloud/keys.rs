@@ -60,7 +60,7 @@ pub enum Revocation {
 }
 
 /// One sign-in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Authorization {
     /// Whose it is.
     pub user: UserId,
@@ -77,7 +77,7 @@ pub struct Authorization {
 }
 
 /// What `initConnection` says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// Layer of the API.
     pub layer: i32,
@@ -143,6 +143,11 @@ impl Key {
             challenge: None,
             client: None,
         }
+    }
+
+    /// Whether it may still be used.
+    pub fn is_good(&self) -> bool {
+        self.standing == Standing::Good
     }
 
     /// The salt that begins at `since` (a multiple of the period).
