@@ -58,7 +58,9 @@ fi
 port=$(free_port "${PORT:-8080}")
 sim_port=$(free_port "$((port + 10))")
 
-"$bin/telegram-sim" --bot-api 127.0.0.1:0 --mtproto 127.0.0.1:0 --control "127.0.0.1:$sim_port" \
+mkdir -p "$INTEGRATIONS_DATA_DIR"
+"$bin/telegram-sim" --bot-api 127.0.0.1:0 --mtproto 127.0.0.1:0 \
+    --mtproto-state "$INTEGRATIONS_DATA_DIR/telegram-sim.json" --control "127.0.0.1:$sim_port" \
     </dev/null >"$state/sim.json" 2>"$state/sim.log" &
 sim=$!
 until [[ -s $state/sim.json ]]; do
@@ -67,6 +69,7 @@ until [[ -s $state/sim.json ]]; do
 done
 bot_api=$(field bot_api <"$state/sim.json")
 mtproto=$(field mtproto <"$state/sim.json")
+phone=$(field demo_phone <"$state/sim.json")
 bot_token=$(field demo_bot_token <"$state/sim.json")
 chat=$(field demo_chat_id <"$state/sim.json")
 
@@ -109,6 +112,10 @@ The service runs, with a simulated Telegram.
 Send a message through the demo bot:
 
   curl $bots/$bot/send -H 'Authorization: Bearer $token' -H 'Content-Type: application/json' -d '{"chat_id": $chat, "text": "Hello"}'
+
+Connect an account: Telegram sends its code to the simulated phone +$phone, which the simulator's page shows.
+
+  curl $base/api/integrations/telegram/connect -H 'Authorization: Bearer $token' -H 'Content-Type: application/json' -d '{"method": "phone", "phone": "+$phone"}'
 
 Ctrl-C stops everything. The data stays in $INTEGRATIONS_DATA_DIR.
 
