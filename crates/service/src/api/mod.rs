@@ -11,7 +11,7 @@ pub mod messages;
 pub mod openapi;
 pub mod send;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     Router,
@@ -19,10 +19,18 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, auth::Identity, error::page, health::Readiness, metrics::Metrics};
+use crate::{
+    app::App,
+    auth::Identity,
+    error::page,
+    health::Readiness,
+    http::{query, route},
+    metrics::Metrics,
+};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -73,13 +81,16 @@ pub fn documented() -> OpenApiRouter<ApiState> {
 
 /// The router with all routes; the layers come from [`crate::http`]. Users are made known inside of the guard.
 pub fn router(state: ApiState) -> Router {
-    let (router, document) = documented().split_for_parts();
+    let (router, mut document) = documented().split_for_parts();
+    openapi::add_scopes(&mut document);
+    let with_query = Arc::new(openapi::with_query(&mut document));
     let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
         .url("/openapi.json", document)
         .config(utoipa_swagger_ui::Config::from("../openapi.json").persist_authorization(true));
     router
         .route("/docs/errors", axum::routing::get(page::page))
         .merge(docs)
+        .layer(middleware::from_fn_with_state(with_query, refuse_parameters))
         .layer(middleware::from_fn_with_state(state.app.clone(), ensure_user))
         .with_state(state)
 }
@@ -87,6 +98,31 @@ pub fn router(state: ApiState) -> Router {
 async fn ensure_user(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if let Some(identity) = request.extensions().get::<Identity>()
         && let Err(error) = app.ensure_user(identity.user_id).await
+    {
+        return error.into_response();
+    }
+    next.run(request).await
+}
+
+/// The parameters of a route that takes none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
+
+/// Refuses parameters in the query of routes that take none, where a misspelt one would pass unnoticed. Routes with parameters
+/// check them by themselves; probes and pages may have any.
+async fn refuse_parameters(
+    State(with_query): State<Arc<HashSet<(Method, &'static str)>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Of shorter life, so that the pattern of a request can be looked up.
+    let with_query: &HashSet<(Method, &str)> = &with_query;
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let pattern = route::pattern(request.extensions()).unwrap_or_default();
+    if pattern.starts_with("/api/")
+        && !with_query.contains(&(method, pattern))
+        && let Err(error) = query::parse::<NoParameters>(request.uri().query().unwrap_or_default())
     {
         return error.into_response();
     }

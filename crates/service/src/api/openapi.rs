@@ -1,10 +1,19 @@
 //! The document that describes the API: what all routes share.
 
+use std::collections::HashSet;
+
+use http::Method;
 use serde::Serialize;
 use utoipa::{
     Modify, OpenApi, ToSchema,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        PathItem, RefOr,
+        path::{Operation, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
 };
+
+use crate::auth::{Access, ROUTES, Route};
 
 /// An error, as RFC 9457 describes it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,5 +87,40 @@ pub fn base() -> utoipa::openapi::OpenApi {
 
 /// The whole document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    super::documented().into_openapi()
+    let mut document = super::documented().into_openapi();
+    add_scopes(&mut document);
+    document
+}
+
+/// Tells of each operation which scope it needs, by the table of access.
+pub fn add_scopes(document: &mut utoipa::openapi::OpenApi) {
+    for route in ROUTES {
+        if let Access::Scope(scope) = route.access
+            && let Some(operation) = operation(document, route)
+        {
+            operation.security = Some(vec![SecurityRequirement::new("bearer", [scope.name()])]);
+        }
+    }
+}
+
+/// The routes that take parameters in their query.
+pub fn with_query(document: &mut utoipa::openapi::OpenApi) -> HashSet<(Method, &'static str)> {
+    let takes_query = |operation: &mut Operation| {
+        let parameters = operation.parameters.iter().flatten();
+        parameters.clone().any(|parameter| matches!(parameter, RefOr::T(p) if p.parameter_in == ParameterIn::Query))
+    };
+    let routes = ROUTES.iter().filter(|route| operation(document, route).is_some_and(takes_query));
+    routes.map(|route| (route.method.clone(), route.path)).collect()
+}
+
+fn operation<'a>(document: &'a mut utoipa::openapi::OpenApi, route: &Route) -> Option<&'a mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = document.paths.paths.get_mut(route.path)?;
+    match route.method {
+        Method::GET => get.as_mut(),
+        Method::PUT => put.as_mut(),
+        Method::POST => post.as_mut(),
+        Method::DELETE => delete.as_mut(),
+        Method::PATCH => patch.as_mut(),
+        _ => None,
+    }
 }

@@ -5,15 +5,19 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
+mod bad_input;
 mod bot_tokens;
 mod bots;
 mod cancel_and_resend;
+mod document;
 mod events;
 mod first_message;
 mod flood_waits;
 mod idempotency;
 mod lists;
 mod names_and_migration;
+mod objects;
 mod operation;
 mod order;
 mod refusals;
