@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::Machine;
+use crate::support::{Api, Machine};
 
 #[tokio::test]
 async fn openapi_prints_the_document_and_needs_nothing() {
@@ -17,6 +17,17 @@ async fn openapi_prints_the_document_and_needs_nothing() {
     let service = machine.serve().await;
     let served: Value = reqwest::get(format!("{}/openapi.json", service.url())).await.unwrap().json().await.unwrap();
     assert_eq!(served, document);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_can_be_made_before_the_first_start() {
+    let machine = Machine::new();
+    let token = machine.token().await;
+    let service = machine.serve().await;
+    let api = Api::new(&service.url(), &token);
+    assert_eq!(api.get("/api/integrations/telegram/bots").await.0, 200);
+    assert_eq!(Api::new(&service.url(), "no.such.token").get("/api/integrations/telegram/bots").await.0, 401);
     service.stop().await;
 }
 

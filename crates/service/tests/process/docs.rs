@@ -46,12 +46,10 @@ async fn the_documentation_loads_nothing_from_elsewhere() {
             }
         }
     }
-    let scripts: Vec<_> = seen.iter().map(reqwest::Url::path).filter(|path| path.ends_with(".js")).collect();
-    assert!(scripts.len() >= 2, "{scripts:?}");
 
     // The script that starts the page takes the document from here, and loads nothing more.
-    let initializer = scripts.iter().find(|path| path.ends_with("swagger-initializer.js")).unwrap();
-    let (_, script) = fetch(base.join(initializer).unwrap()).await;
+    let initializer = seen.iter().find(|url| url.path().ends_with("/swagger-initializer.js")).unwrap();
+    let (_, script) = fetch(initializer.clone()).await;
     assert!(script.contains("openapi.json") && !script.contains("://"), "{script}");
     service.stop().await;
 }

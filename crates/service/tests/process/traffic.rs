@@ -94,12 +94,11 @@ impl Traffic {
             }
             for text in &caller.unanswered {
                 let count = arrivals.remove(text).unwrap_or_default();
-                match rows.remove(text) {
-                    Some(row) => tally.count(&row, text, count),
-                    None => {
-                        assert_eq!(count, 0, "{text} arrived and is not stored");
-                        tally.absent += 1;
-                    }
+                if let Some(row) = rows.remove(text) {
+                    tally.count(&row, text, count);
+                } else {
+                    assert_eq!(count, 0, "{text} arrived and is not stored");
+                    tally.absent += 1;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! A folder with a data folder and settings in it, as one machine of an operator.
 
+use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
@@ -27,9 +28,9 @@ impl Machine {
     }
 
     /// Changes a setting.
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl Display) -> Self {
         self.settings.retain(|(other, _)| other != name);
-        self.settings.push((name.to_owned(), value.to_string()));
+        self.settings.push((name.to_owned(), format!("{value}")));
         self
     }
 
