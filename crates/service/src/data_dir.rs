@@ -76,10 +76,17 @@ fn advice(error: &io::Error) -> &'static str {
 
 impl DataDir {
     /// Makes the folder if it is missing, and locks it.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let path = Self::make(path)?;
+        let lock = lock(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Makes the folder if it is missing; its path, absolute and free of links.
     ///
     /// A new folder can be passed through by others, since PostgreSQL may run as another user and must reach its own
     /// subfolder; the mode of one that exists is left alone. Nothing but private subfolders and files belongs into it.
-    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+    pub fn make(path: &Path) -> Result<PathBuf, DataDirError> {
         let fail = |action, source| DataDirError::System { action, path: path.to_owned(), source };
         let is_new = !path.exists();
         std::fs::create_dir_all(path).map_err(|error| match error.kind() {
@@ -90,8 +97,7 @@ impl DataDir {
         if is_new {
             set_mode(&path, 0o755)?;
         }
-        let lock = lock(&path)?;
-        Ok(Self { path, _lock: lock })
+        Ok(path)
     }
 
     /// The process that has the folder now, if any; `Some(None)` when it did not leave its pid.

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::SecretString;
 
 use crate::auth::{Scope, ScopeSet, mint};
+use crate::data_dir::DataDir;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 
@@ -36,9 +38,7 @@ impl Token {
             )
             .into());
         }
-        let path = keyring_path(&settings.data_dir);
-        let made = if auth.jwt_secret.is_none() { Some(Keyring::open_or_create(&path)?.jwt_secret()) } else { None };
-        let options = token_options(auth, made)?;
+        let options = token_options(auth, own_secret(settings)?)?;
         println!("{}", mint(&options, self.user, self.scopes(), self.ttl)?);
         Ok(ExitCode::SUCCESS)
     }
@@ -50,6 +50,16 @@ impl Token {
             self.scope.iter().copied().collect()
         }
     }
+}
+
+/// The secret that the installation made for itself, made now if there is none; `None` when another one is configured.
+fn own_secret(settings: &Settings) -> Result<Option<SecretString>, Box<dyn Error>> {
+    if settings.auth.jwt_secret.is_some() {
+        return Ok(None);
+    }
+    // Not locked: the service may be running.
+    let data_dir = DataDir::make(&settings.data_dir)?;
+    Ok(Some(Keyring::open_or_create(&keyring_path(&data_dir))?.jwt_secret()))
 }
 
 fn scope(text: &str) -> Result<Scope, String> {
