@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench
+.PHONY: help setup run test test-long bench
 
 help:
 	@echo "make run    start the service with a simulated Telegram; needs nothing configured"
 	@echo "make test   check formatting, lints and dependencies, and run all tests"
+	@echo "make test-long  run the tests that take longer: the service killed ten times with a thousand messages on their way"
 	@echo "make bench  measure a release build; with BASELINE=<folder>, the stack in that folder too, in turn"
 	@echo "make setup  install what the two need, which they also do by themselves"
 
@@ -15,6 +16,10 @@ run:
 
 test:
 	@scripts/test.sh
+
+test-long:
+	@scripts/setup.sh
+	@KILLS=10 cargo test --locked -p service --test journeys killed -- --nocapture
 
 bench:
 	@scripts/bench.sh

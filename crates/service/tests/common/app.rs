@@ -265,6 +265,8 @@ impl TestApp {
         let seen = RefCell::new(Value::Null);
         eventually(&format!("the message {id} was refused"), async || {
             *seen.borrow_mut() = self.message(id).await;
+            let over = ["sent", "failed", "unknown", "cancelled"].iter().any(|end| seen.borrow()["status"] == *end);
+            assert!(!over, "it was not refused: {}", seen.borrow());
             seen.borrow()["status"] == "queued" && seen.borrow()["attempts"] != 0
         })
         .await;
@@ -352,11 +354,21 @@ impl TestApp {
     }
 }
 
+impl TestApp {
+    /// All rows of the database as text.
+    pub fn dump(&self) -> String {
+        testdb::apart(aftermath::look(self.db.options(), true))
+    }
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.soft.cancel();
         if std::thread::panicking() {
-            eprintln!("the end of the log:\n{}", log::tail(40));
+            let dump = self.dump();
+            let told = |line: &&str| line.starts_with("messages_") || line.starts_with("message_attempts_");
+            let messages: Vec<&str> = dump.lines().filter(told).take(50).collect();
+            eprintln!("the messages:\n{}\nthe end of the log:\n{}", messages.join("\n"), log::tail(40));
             return;
         }
         let options = self.db.options();

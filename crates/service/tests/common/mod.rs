@@ -6,7 +6,7 @@
 //! - [`log`]: what the service logged;
 //! - `aftermath`: what must hold at the end of every test.
 
-mod aftermath;
+pub mod aftermath;
 pub mod app;
 pub mod client;
 pub mod log;
