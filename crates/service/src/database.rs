@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgPool};
 
 use crate::data_dir::DataDir;
 use crate::postgres::{Embedded, PostgresError};
@@ -38,6 +39,20 @@ impl Database {
             None => {}
         }
     }
+}
+
+/// Opens a pool. The error says why that fails, and where to look.
+pub async fn connect(options: &PgConnectOptions, max_connections: u32) -> Result<PgPool, String> {
+    let timed_out = match store::connect(options.clone(), max_connections).await {
+        Ok(pool) => return Ok(pool),
+        Err(error) => error,
+    };
+    // The pool tries for a while, and does not say what went wrong.
+    let cause = options.connect().await.err().unwrap_or(timed_out);
+    Err(format!(
+        "cannot connect to the database: {cause}. Check that it runs and that INTEGRATIONS_DATABASE__URL is right; \
+         `integrations doctor` tells more"
+    ))
 }
 
 /// How to connect to the operator's database; `None` when the private one is to be used.

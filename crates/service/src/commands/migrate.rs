@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::data_dir::DataDir;
-use crate::database::{Database, configured};
+use crate::database::{Database, configured, connect};
 use crate::settings::Settings;
 
 /// Migrates the configured database, or the private one, which is started for that. Several at once wait for each other.
@@ -23,7 +23,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 async fn migrate(options: PgConnectOptions) -> Result<(), Box<dyn Error>> {
-    let pool = store::db::connect(options, 1).await?;
+    let pool = connect(&options, 1).await?;
     store::db::migrate(&pool).await?;
     pool.close().await;
     Ok(())

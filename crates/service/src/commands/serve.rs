@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::data_dir::DataDir;
-use crate::database::Database;
+use crate::database::{Database, connect};
 use crate::metrics::Metrics;
 use crate::secrets::{Keyring, Sealer};
 use crate::server::{self, Ground, Roles};
@@ -70,7 +70,7 @@ impl Serve {
         keyring: Keyring,
         metrics: Metrics,
     ) -> Result<(), Box<dyn Error>> {
-        let pool = store::connect(database.options.clone(), settings.database.max_connections).await?;
+        let pool = connect(&database.options, settings.database.max_connections).await?;
         store::migrate(&pool).await?;
         let tokens = token_options(&settings.auth, Some(keyring.jwt_secret()))?;
         let ground = Ground {

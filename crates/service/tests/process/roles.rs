@@ -67,11 +67,11 @@ async fn what_one_process_accepts_another_one_delivers_on_a_hint() {
     hints.listen("integrations_hints").await.unwrap();
 
     let (bot, telegram) = &site.stage.bots[0];
-    let id = api.send(*bot, telegram.chats[0], "over there").await;
+    let id = api.send(*bot, telegram.chats[0], "over-there").await;
     let hint = must_end("the hint comes", hints.recv()).await.unwrap();
     assert!(hint.payload().contains(&bot.simple().to_string()), "{hint:?}");
     until("it is sent", async || api.status(id).await == "sent").await;
-    assert_eq!(site.stage.sim.arrived("over there"), 1);
+    assert_eq!(site.stage.sim.arrived("over-there"), 1);
     assert_eq!(site.largest_worker().await, Some((pid(&worker), 1)));
     worker.stop().await;
 
@@ -80,7 +80,7 @@ async fn what_one_process_accepts_another_one_delivers_on_a_hint() {
     assert_eq!(api.status(id).await, "queued");
     let worker = Site::serve(&site.workers[0], "worker").await;
     until("it is sent", async || api.status(id).await == "sent").await;
-    assert_eq!(arrived(&site.stage.sim, ""), ["over there", "later"]);
+    assert_eq!(arrived(&site.stage.sim, ""), ["over-there", "later"]);
     worker.stop().await;
     front.stop().await;
 }
