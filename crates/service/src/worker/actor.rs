@@ -226,7 +226,7 @@ impl Actor {
                 Next::Idle => break None,
             }
         };
-        if self.plan.left_behind && self.plan.len() <= WINDOW / 2 && self.refill_at.is_none() {
+        if self.plan.runs_short() && self.refill_at.is_none() {
             self.refill_at = Some(now);
         }
         if self.refill_at.is_none() {
