@@ -56,6 +56,10 @@ pub struct StartAttempt {
     pub message_id: Uuid,
     /// Its sender.
     pub sender_id: Uuid,
+    /// Its queue, as it was read.
+    pub priority: i16,
+    /// Its place, as it was read: one that was queued anew meanwhile does not start out of turn.
+    pub seq: i64,
     /// The epoch in which the worker owns the sender.
     pub epoch: i64,
 }
@@ -100,10 +104,11 @@ pub struct Start {
     pub worker_id: Uuid,
 }
 
+// The whole key of the queue's index is given: by the sender alone, each start would read the sender's whole queue.
 const START: &str = "
 WITH input AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[])
-        AS t(message_id, attempt_id, sender_id, epoch, event_id)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $7::smallint[], $8::bigint[])
+        AS t(message_id, attempt_id, sender_id, epoch, event_id, priority, seq)
 ), owned AS (
     SELECT l.sender_id, l.epoch FROM sender_leases l
     WHERE l.sender_id = ANY($3) AND l.worker_id = $6
@@ -112,7 +117,8 @@ WITH input AS (
 ), started AS (
     UPDATE messages m SET status = 'sending', attempt_id = i.attempt_id, attempts = m.attempts + 1
     FROM input i JOIN owned o USING (sender_id, epoch)
-    WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.status = 'queued' AND m.chat_id IS NOT NULL
+    WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority AND m.seq = i.seq
+      AND m.status = 'queued' AND m.chat_id IS NOT NULL
     RETURNING m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
               m.traceparent, extract(epoch FROM now() - m.queued_at)::float8 - m.imposed_wait_ms / 1000.0 AS age,
               i.epoch, i.event_id
@@ -156,6 +162,8 @@ impl Commit for Start {
             .bind(items.iter().map(|a| a.epoch).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(self.worker_id)
+            .bind(items.iter().map(|a| a.priority).collect::<Vec<_>>())
+            .bind(items.iter().map(|a| a.seq).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let mut by_message: std::collections::HashMap<Uuid, Started> =
