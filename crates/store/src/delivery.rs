@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::group::Commit;
 
 /// A due message as the sender's actor plans with it. Its content is read when the attempt starts.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct DueRow {
     /// The message.
     pub id: Uuid,
@@ -23,28 +23,66 @@ pub struct DueRow {
     pub wait_seconds: Option<f64>,
 }
 
-/// Reads due messages of a sender in (priority, seq) order, without those that the actor holds already and without the chats
-/// that it cannot serve now.
-pub async fn due(
-    pool: &PgPool,
-    sender_id: Uuid,
-    skip_messages: &[Uuid],
-    skip_chats: &[i64],
-    limit: i64,
-) -> Result<Vec<DueRow>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, priority, seq, chat_id, chat_name,
-                extract(epoch FROM not_before - now())::float8 AS wait_seconds
-         FROM messages
-         WHERE sender_id = $1 AND status = 'queued' AND NOT id = ANY($2) AND (chat_id IS NULL OR NOT chat_id = ANY($3))
-         ORDER BY priority, seq LIMIT $4",
-    )
-    .bind(sender_id)
-    .bind(skip_messages)
-    .bind(skip_chats)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+/// A question of a sender's actor: what is due, in (priority, seq) order, without the messages that it holds already and without
+/// the chats that it cannot serve now.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The sender.
+    pub sender_id: Uuid,
+    /// Messages to leave out.
+    pub skip_messages: Vec<Uuid>,
+    /// Chats to leave out.
+    pub skip_chats: Vec<i64>,
+}
+
+/// Answers many actors in one statement: under load, almost every message makes its sender's actor look.
+pub struct Due {
+    /// The database.
+    pub pool: PgPool,
+    /// How many messages one actor gets at most.
+    pub limit: i64,
+}
+
+const DUE: &str = "
+SELECT a.place, d.id, d.priority, d.seq, d.chat_id, d.chat_name, d.wait_seconds
+FROM unnest($1::uuid[]) WITH ORDINALITY AS a(sender_id, place)
+CROSS JOIN LATERAL (
+    SELECT id, priority, seq, chat_id, chat_name, extract(epoch FROM not_before - now())::float8 AS wait_seconds
+    FROM messages
+    WHERE sender_id = a.sender_id AND status = 'queued' AND NOT id = ANY($2)
+      AND (chat_id IS NULL OR NOT EXISTS (
+          SELECT 1 FROM unnest($3::bigint[], $4::bigint[]) AS h(place, chat_id)
+          WHERE h.place = a.place AND h.chat_id = messages.chat_id))
+    ORDER BY priority, seq LIMIT $5
+) d
+ORDER BY a.place, d.priority, d.seq";
+
+type FoundRow = (i64, Uuid, i16, i64, Option<i64>, Option<String>, Option<f64>);
+
+impl Commit for Due {
+    type Item = Look;
+    type Output = Vec<DueRow>;
+
+    async fn commit(&self, items: &[Look]) -> Result<Vec<Vec<DueRow>>, sqlx::Error> {
+        let places = || (1_i64..).zip(items);
+        let held = || places().flat_map(|(place, look)| look.skip_chats.iter().map(move |chat| (place, *chat)));
+        let rows: Vec<FoundRow> = sqlx::query_as(DUE)
+            .bind(items.iter().map(|look| look.sender_id).collect::<Vec<_>>())
+            .bind(items.iter().flat_map(|look| look.skip_messages.iter().copied()).collect::<Vec<_>>())
+            .bind(held().map(|(place, _)| place).collect::<Vec<_>>())
+            .bind(held().map(|(_, chat)| chat).collect::<Vec<_>>())
+            .bind(self.limit)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut rows = rows.into_iter().peekable();
+        Ok(places()
+            .map(|(place, _)| std::iter::from_fn(|| rows.next_if(|row| row.0 == place)).map(due_row).collect())
+            .collect())
+    }
+}
+
+fn due_row((_, id, priority, seq, chat_id, chat_name, wait_seconds): FoundRow) -> DueRow {
+    DueRow { id, priority, seq, chat_id, chat_name, wait_seconds }
 }
 
 /// An attempt to start.

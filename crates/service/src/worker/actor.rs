@@ -10,7 +10,10 @@ use std::{
 };
 
 use platform::{Hold, Refusal, Verdict};
-use store::{delivery, leases::Lease};
+use store::{
+    delivery::{self, Look},
+    leases::Lease,
+};
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -184,11 +187,13 @@ impl Actor {
         self.names_held.retain(|_, (until, _)| *until + FORGET_NAME_AFTER > now);
         self.plan.clear();
         let mut skip_chats = self.plan.held_chats(now);
-        let limit = i64::try_from(WINDOW).unwrap_or(64);
         loop {
-            let skip: Vec<Uuid> = self.on_their_way.iter().copied().chain(self.plan.ids()).collect();
-            let read = delivery::due(&self.context.pool, self.lease.sender_id, &skip, &skip_chats, limit).await;
-            let rows = match read {
+            let look = Look {
+                sender_id: self.lease.sender_id,
+                skip_messages: self.on_their_way.iter().copied().chain(self.plan.ids()).collect(),
+                skip_chats: skip_chats.clone(),
+            };
+            let rows = match self.context.due.submit(look).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     tracing::warn!(%error, "due messages could not be read");
