@@ -153,13 +153,19 @@ impl Plan {
         names
     }
 
+    /// When the sender as a whole may send again; `now` or earlier means at once.
+    pub fn opens_at(&self, now: Instant) -> Instant {
+        let paced = self.pace.next(now);
+        self.held_until.map_or(paced, |held| paced.max(held))
+    }
+
     /// Picks the first message that may go now. `asking` are names whose resolution runs: what stands behind a message to one of
     /// them, at its priority, waits, since it may turn out to be for the same chat.
     pub fn next(&mut self, now: Instant, asking: &HashSet<String>) -> Next {
         if self.due.is_empty() {
             return Next::Idle;
         }
-        let sender_at = self.held_until.map_or_else(|| self.pace.next(now), |held| self.pace.next(now).max(held));
+        let sender_at = self.opens_at(now);
         if sender_at > now {
             return Next::At(sender_at);
         }
