@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::group::Commit;
 
 /// A due message as the sender's actor plans with it. Its content is read when the attempt starts.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct DueRow {
     /// The message.
     pub id: Uuid,
@@ -23,28 +23,66 @@ pub struct DueRow {
     pub wait_seconds: Option<f64>,
 }
 
-/// Reads due messages of a sender in (priority, seq) order, without those that the actor holds already and without the chats
-/// that it cannot serve now.
-pub async fn due(
-    pool: &PgPool,
-    sender_id: Uuid,
-    skip_messages: &[Uuid],
-    skip_chats: &[i64],
-    limit: i64,
-) -> Result<Vec<DueRow>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, priority, seq, chat_id, chat_name,
-                extract(epoch FROM not_before - now())::float8 AS wait_seconds
-         FROM messages
-         WHERE sender_id = $1 AND status = 'queued' AND NOT id = ANY($2) AND (chat_id IS NULL OR NOT chat_id = ANY($3))
-         ORDER BY priority, seq LIMIT $4",
-    )
-    .bind(sender_id)
-    .bind(skip_messages)
-    .bind(skip_chats)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+/// A question of a sender's actor: what is due, in (priority, seq) order, without the messages that it holds already and without
+/// the chats that it cannot serve now.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The sender.
+    pub sender_id: Uuid,
+    /// Messages to leave out.
+    pub skip_messages: Vec<Uuid>,
+    /// Chats to leave out.
+    pub skip_chats: Vec<i64>,
+}
+
+/// Answers many actors in one statement: under load, almost every message makes its sender's actor look.
+pub struct Due {
+    /// The database.
+    pub pool: PgPool,
+    /// How many messages one actor gets at most.
+    pub limit: i64,
+}
+
+const DUE: &str = "
+SELECT a.place, d.id, d.priority, d.seq, d.chat_id, d.chat_name, d.wait_seconds
+FROM unnest($1::uuid[]) WITH ORDINALITY AS a(sender_id, place)
+CROSS JOIN LATERAL (
+    SELECT id, priority, seq, chat_id, chat_name, extract(epoch FROM not_before - now())::float8 AS wait_seconds
+    FROM messages
+    WHERE sender_id = a.sender_id AND status = 'queued' AND NOT id = ANY($2)
+      AND (chat_id IS NULL OR NOT EXISTS (
+          SELECT 1 FROM unnest($3::bigint[], $4::bigint[]) AS h(place, chat_id)
+          WHERE h.place = a.place AND h.chat_id = messages.chat_id))
+    ORDER BY priority, seq LIMIT $5
+) d
+ORDER BY a.place, d.priority, d.seq";
+
+type FoundRow = (i64, Uuid, i16, i64, Option<i64>, Option<String>, Option<f64>);
+
+impl Commit for Due {
+    type Item = Look;
+    type Output = Vec<DueRow>;
+
+    async fn commit(&self, items: &[Look]) -> Result<Vec<Vec<DueRow>>, sqlx::Error> {
+        let places = || (1_i64..).zip(items);
+        let held = || places().flat_map(|(place, look)| look.skip_chats.iter().map(move |chat| (place, *chat)));
+        let rows: Vec<FoundRow> = sqlx::query_as(DUE)
+            .bind(items.iter().map(|look| look.sender_id).collect::<Vec<_>>())
+            .bind(items.iter().flat_map(|look| look.skip_messages.iter().copied()).collect::<Vec<_>>())
+            .bind(held().map(|(place, _)| place).collect::<Vec<_>>())
+            .bind(held().map(|(_, chat)| chat).collect::<Vec<_>>())
+            .bind(self.limit)
+            .fetch_all(&self.pool)
+            .await?;
+        let mut rows = rows.into_iter().peekable();
+        Ok(places()
+            .map(|(place, _)| std::iter::from_fn(|| rows.next_if(|row| row.0 == place)).map(due_row).collect())
+            .collect())
+    }
+}
+
+fn due_row((_, id, priority, seq, chat_id, chat_name, wait_seconds): FoundRow) -> DueRow {
+    DueRow { id, priority, seq, chat_id, chat_name, wait_seconds }
 }
 
 /// An attempt to start.
@@ -56,6 +94,10 @@ pub struct StartAttempt {
     pub message_id: Uuid,
     /// Its sender.
     pub sender_id: Uuid,
+    /// Its queue, as it was read.
+    pub priority: i16,
+    /// Its place, as it was read: one that was queued anew meanwhile does not start out of turn.
+    pub seq: i64,
     /// The epoch in which the worker owns the sender.
     pub epoch: i64,
 }
@@ -100,10 +142,11 @@ pub struct Start {
     pub worker_id: Uuid,
 }
 
+// The whole key of the queue's index is given: by the sender alone, each start would read the sender's whole queue.
 const START: &str = "
 WITH input AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[])
-        AS t(message_id, attempt_id, sender_id, epoch, event_id)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $7::smallint[], $8::bigint[])
+        AS t(message_id, attempt_id, sender_id, epoch, event_id, priority, seq)
 ), owned AS (
     SELECT l.sender_id, l.epoch FROM sender_leases l
     WHERE l.sender_id = ANY($3) AND l.worker_id = $6
@@ -112,7 +155,8 @@ WITH input AS (
 ), started AS (
     UPDATE messages m SET status = 'sending', attempt_id = i.attempt_id, attempts = m.attempts + 1
     FROM input i JOIN owned o USING (sender_id, epoch)
-    WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.status = 'queued' AND m.chat_id IS NOT NULL
+    WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority AND m.seq = i.seq
+      AND m.status = 'queued' AND m.chat_id IS NOT NULL
     RETURNING m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
               m.traceparent, extract(epoch FROM now() - m.queued_at)::float8 - m.imposed_wait_ms / 1000.0 AS age,
               i.epoch, i.event_id
@@ -156,6 +200,8 @@ impl Commit for Start {
             .bind(items.iter().map(|a| a.epoch).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(self.worker_id)
+            .bind(items.iter().map(|a| a.priority).collect::<Vec<_>>())
+            .bind(items.iter().map(|a| a.seq).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let mut by_message: std::collections::HashMap<Uuid, Started> =

@@ -67,11 +67,15 @@ WITH input AS (
         WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, kind, content, priority,
                              scheduled_at, random_id, key, body_hash, response, request_id, traceparent, event_id, place)
 ), valid AS (
-    SELECT i.*, s.user_id AS owner, COALESCE(i.chat_id, p.chat_id) AS known_chat_id
+    -- One look by key for each message, whatever the planner believes of the tables' sizes: hence OFFSET and the subquery.
+    SELECT i.*, s.user_id AS owner, COALESCE(i.chat_id, (
+               SELECT p.chat_id FROM telegram_peers p WHERE p.sender_id = i.sender_id AND p.name = i.chat_name
+           )) AS known_chat_id
     FROM input i
-    JOIN senders s ON s.id = i.sender_id AND s.is_active AND (i.is_admin OR s.user_id = i.caller)
-                  AND s.kind = i.route
-    LEFT JOIN telegram_peers p ON p.sender_id = i.sender_id AND p.name = i.chat_name
+    CROSS JOIN LATERAL (
+        SELECT user_id FROM senders
+        WHERE id = i.sender_id AND is_active AND (i.is_admin OR user_id = i.caller) AND kind = i.route OFFSET 0
+    ) s
 ), keyed AS (
     INSERT INTO idempotency_keys AS k
         (user_id, key, body_hash, resource_id, response_status, response, locked_until, expires_at)

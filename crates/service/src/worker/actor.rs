@@ -10,7 +10,10 @@ use std::{
 };
 
 use platform::{Hold, Refusal, Verdict};
-use store::{delivery, leases::Lease};
+use store::{
+    delivery::{self, Look},
+    leases::Lease,
+};
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -27,6 +30,8 @@ use super::{
 
 /// After trouble with the database, the actor looks again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// With more work than the plan holds, news of work are followed so often only.
+const LOOK_WHEN_FULL: Duration = Duration::from_millis(100);
 /// How long the failures of a name count towards its next wait.
 const FORGET_NAME_AFTER: Duration = Duration::from_mins(5);
 
@@ -172,7 +177,11 @@ impl Actor {
                 Err(end) => return Some(end),
             }
         }
-        self.refill_at = Some(Instant::now());
+        let now = Instant::now();
+        // Nothing can go before the sender opens. And as long as much is planned and more is known to wait, what was just
+        // accepted is seldom first: only one of a higher priority is, and that may wait a moment.
+        let wait = if self.plan.left_behind { LOOK_WHEN_FULL } else { Duration::ZERO };
+        self.look_at(self.plan.opens_at(now).max(now + wait));
         None
     }
 
@@ -184,11 +193,13 @@ impl Actor {
         self.names_held.retain(|_, (until, _)| *until + FORGET_NAME_AFTER > now);
         self.plan.clear();
         let mut skip_chats = self.plan.held_chats(now);
-        let limit = i64::try_from(WINDOW).unwrap_or(64);
         loop {
-            let skip: Vec<Uuid> = self.on_their_way.iter().copied().chain(self.plan.ids()).collect();
-            let read = delivery::due(&self.context.pool, self.lease.sender_id, &skip, &skip_chats, limit).await;
-            let rows = match read {
+            let look = Look {
+                sender_id: self.lease.sender_id,
+                skip_messages: self.on_their_way.iter().copied().chain(self.plan.ids()).collect(),
+                skip_chats: skip_chats.clone(),
+            };
+            let rows = match self.context.due.submit(look).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     tracing::warn!(%error, "due messages could not be read");
@@ -226,8 +237,9 @@ impl Actor {
                 Next::Idle => break None,
             }
         };
-        if self.plan.left_behind && self.plan.len() <= WINDOW / 2 && self.refill_at.is_none() {
-            self.refill_at = Some(now);
+        if self.plan.runs_short() {
+            // Also while a later look is planned, such as for a chat that is held.
+            self.look_at(self.plan.opens_at(now));
         }
         if self.refill_at.is_none() {
             self.refill_at = self.plan.next_release(now);

@@ -57,7 +57,14 @@ pub enum Then {
 /// Runs one attempt to its end. Its outcome is written however long the database is away.
 pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow) -> Settled {
     let attempt_id = Uuid::now_v7();
-    let start = StartAttempt { attempt_id, message_id: due.id, sender_id: lease.sender_id, epoch: lease.epoch };
+    let start = StartAttempt {
+        attempt_id,
+        message_id: due.id,
+        sender_id: lease.sender_id,
+        priority: due.priority,
+        seq: due.seq,
+        epoch: lease.epoch,
+    };
     let settled = |then| Settled { message_id: due.id, chat_id: due.chat_id.unwrap_or_default(), then };
     let message = match context.start.submit(start).await {
         Ok(Started::Yes(message)) => message,

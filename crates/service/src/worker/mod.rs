@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use platform::{BoxFuture, Sender};
 use sqlx::PgPool;
 use store::{
-    delivery::{Finish, Start},
+    delivery::{Due, Finish, Start},
     group::Group,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +34,8 @@ pub use router::run;
 
 /// How many attempts go into one commit at most.
 const GROUP: usize = 500;
+/// How many actors look for due messages in one statement at most.
+const LOOKS: usize = 64;
 
 /// Opens senders and marks dead ones: what the worker needs to know of the platforms.
 pub trait Senders: Send + Sync + 'static {
@@ -86,6 +88,8 @@ pub enum OpenError {
 pub struct Context {
     /// The database.
     pub pool: PgPool,
+    /// Finds due messages.
+    pub due: Group<Due>,
     /// Starts attempts.
     pub start: Group<Start>,
     /// Finishes attempts.
@@ -114,7 +118,9 @@ impl Context {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let ownership = Arc::new(Ownership::new());
+        let limit = i64::try_from(plan::WINDOW).unwrap_or(i64::MAX);
         Arc::new(Self {
+            due: Group::spawn(Due { pool: pool.clone(), limit }, LOOKS),
             start: Group::spawn(Start { pool: pool.clone(), worker_id: ownership.worker_id }, GROUP),
             finish: Group::spawn(Finish { pool: pool.clone() }, GROUP),
             pool,

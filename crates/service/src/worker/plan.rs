@@ -46,6 +46,8 @@ pub struct Plan {
     last_wait: Option<(Instant, i64)>,
     /// The database holds more than the plan.
     pub left_behind: bool,
+    /// Chats that have their share and maybe more: it is looked again when what the plan has of them is used up.
+    cut: HashSet<i64>,
 }
 
 /// What to do next.
@@ -69,6 +71,7 @@ impl Plan {
             held_until: None,
             last_wait: None,
             left_behind: false,
+            cut: HashSet::new(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Plan {
     pub fn clear(&mut self) {
         self.due.clear();
         self.left_behind = false;
+        self.cut.clear();
     }
 
     /// Adds rows that were read, at most [`PER_CHAT`] of each chat. Returns the chats that have their share.
@@ -105,7 +109,6 @@ impl Plan {
             if let Some(chat_id) = row.chat_id {
                 let count = per_chat.entry(chat_id).or_default();
                 if *count >= PER_CHAT {
-                    self.left_behind = true;
                     continue;
                 }
                 *count += 1;
@@ -115,7 +118,11 @@ impl Plan {
             }
             self.due.push(row);
         }
-        per_chat.into_iter().filter(|(_, count)| *count >= PER_CHAT).map(|(id, _)| id).collect()
+        let full: HashSet<i64> =
+            per_chat.into_iter().filter(|(_, count)| *count >= PER_CHAT).map(|(id, _)| id).collect();
+        // They may have more, here or behind what was read.
+        self.cut.extend(&full);
+        full
     }
 
     /// The messages it holds.
@@ -126,6 +133,13 @@ impl Plan {
     /// How many messages it holds.
     pub fn len(&self) -> usize {
         self.due.len()
+    }
+
+    /// Whether to read again: the plan runs short, or a chat has used up its share. A busy chat with a long queue is not a reason
+    /// before that: reading again would find the same.
+    pub fn runs_short(&self) -> bool {
+        let used_up = |chat: &i64| !self.due.iter().any(|row| row.chat_id == Some(*chat));
+        (self.left_behind && self.due.len() <= WINDOW / 2) || self.cut.iter().any(used_up)
     }
 
     /// Names that have to be resolved first, each with its messages.
@@ -139,13 +153,19 @@ impl Plan {
         names
     }
 
+    /// When the sender as a whole may send again; `now` or earlier means at once.
+    pub fn opens_at(&self, now: Instant) -> Instant {
+        let paced = self.pace.next(now);
+        self.held_until.map_or(paced, |held| paced.max(held))
+    }
+
     /// Picks the first message that may go now. `asking` are names whose resolution runs: what stands behind a message to one of
     /// them, at its priority, waits, since it may turn out to be for the same chat.
     pub fn next(&mut self, now: Instant, asking: &HashSet<String>) -> Next {
         if self.due.is_empty() {
             return Next::Idle;
         }
-        let sender_at = self.held_until.map_or_else(|| self.pace.next(now), |held| self.pace.next(now).max(held));
+        let sender_at = self.opens_at(now);
         if sender_at > now {
             return Next::At(sender_at);
         }
@@ -284,8 +304,24 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(LIMITS);
         let full = plan.add((0..10).map(|seq| row(seq, 1, 7)).collect(), now);
-        assert_eq!((plan.len(), plan.left_behind), (PER_CHAT, true));
+        assert_eq!(plan.len(), PER_CHAT);
         assert_eq!(full, HashSet::from([7]));
+    }
+
+    #[test]
+    fn a_long_queue_of_one_chat_is_read_again_only_when_its_share_is_used_up() {
+        let mut now = Instant::now();
+        let mut plan = Plan::new(LIMITS);
+        plan.add((0..10).map(|seq| row(seq, 1, 7)).chain([row(10, 1, 8)]).collect(), now);
+        let mut sent = Vec::new();
+        while !plan.runs_short() {
+            sent.push(send(&mut plan, now).expect("a message may go each second"));
+            plan.free_chat(7);
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(sent, [0, 10, 1, 2, 3], "reading before would find the same again");
+        plan.clear();
+        assert!(!plan.runs_short(), "all that waits is known");
     }
 
     #[test]
