@@ -76,6 +76,17 @@ pub struct ClientBody {
     proxy: Option<ProxyBody>,
 }
 
+impl ClientBody {
+    /// Everything in it, for the hash that tells a repeated request from another one.
+    fn content(&self) -> impl Serialize {
+        let proxy = self.proxy.as_ref().map(|proxy| {
+            let password = proxy.password.as_ref().map(ExposeSecret::expose_secret);
+            (&proxy.host, proxy.port, &proxy.username, password)
+        });
+        (&self.device_model, &self.app_version, &self.lang_code, proxy)
+    }
+}
+
 /// A SOCKS5 proxy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -254,8 +265,9 @@ pub async fn connect(
     IdempotencyKey(key): IdempotencyKey,
     Json(body): Json<Connect>,
 ) -> Result<Response> {
-    let secret = body.session.as_ref().map(|session| session.expose_secret().to_owned());
-    let hash = body_hash("connect", &(body.method, &body.phone, secret));
+    let session = body.session.as_ref().map(ExposeSecret::expose_secret);
+    let hash =
+        body_hash("connect", &(body.method, &body.phone, session, body.client.as_ref().map(ClientBody::content)));
     let method = method(body.method, body.phone, body.session)?;
     let client = client(&app, body.client).await?;
     let run = async {

@@ -92,16 +92,27 @@ impl Driver {
                 }
                 Err(problem) => {
                     self.show_problem(&problem).await?;
-                    tokio::select! {
-                        () = self.context.stop.cancelled() => return Ok(None),
-                        () = tokio::time::sleep(TRY_AGAIN) => {}
-                        Some(input) = self.inputs.recv() => if input.kind == InputKind::Cancel {
-                            self.answered = Some(input.id);
-                            self.end(LoginStatus::Cancelled, &json!({ "type": "cancelled" }), None).await?;
-                            return Ok(None);
-                        },
+                    if !self.try_again().await? {
+                        return Ok(None);
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits a little before the next try. False when the process stops, or when the login was given up.
+    async fn try_again(&mut self) -> Step<bool> {
+        let waiting = tokio::time::sleep(TRY_AGAIN);
+        tokio::pin!(waiting);
+        loop {
+            tokio::select! {
+                () = self.context.stop.cancelled() => return Ok(false),
+                () = &mut waiting => return Ok(true),
+                Some(input) = self.inputs.recv() => if input.kind == InputKind::Cancel {
+                    self.answered = Some(input.id);
+                    self.end(LoginStatus::Cancelled, &json!({ "type": "cancelled" }), None).await?;
+                    return Ok(false);
+                },
             }
         }
     }
@@ -223,9 +234,8 @@ impl Driver {
                 }
                 Err(problem) => self.show_problem(&problem).await?,
             }
-            tokio::select! {
-                () = self.context.stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(TRY_AGAIN) => {}
+            if !self.try_again().await? {
+                return Ok(());
             }
         }
     }

@@ -71,14 +71,15 @@ pub struct TestApp {
     pub tokens: TokenOptions,
     /// Calls as [`USER`], with all scopes but `admin`.
     pub user: Client,
-    settings: Settings,
-    sealer: Sealer,
-    shutdown: Shutdown,
+    pub settings: Settings,
+    pub sealer: Sealer,
+    pub shutdown: Shutdown,
     transcript: Transcript,
     http: reqwest::Client,
-    secrets: RefCell<Vec<String>>,
+    /// What must not stand anywhere in the clear at the end.
+    pub secrets: RefCell<Vec<String>>,
     may_leave_messages: Cell<bool>,
-    db: TestDb,
+    pub db: TestDb,
     _data: TempDir,
 }
 
@@ -92,16 +93,23 @@ impl TestApp {
         Self::start_on(TestDb::migrated().await, settings).await
     }
 
-    /// On a database that the test has prepared.
+    /// On a database that the test has prepared. Settings that name an application also start the half of the simulator that
+    /// speaks MTProto.
     pub async fn start_on(db: TestDb, settings: &[(&str, &str)]) -> Self {
         log::start();
         let data = tempfile::tempdir().expect("a temporary folder");
-        let limits = Limits { enabled: false, ..Limits::default() };
-        let sim = Sim::start(SimOptions { mtproto: None, control: None, limits, ..SimOptions::default() }).await;
-        let sim = sim.expect("the simulator starts");
-        let own = [("INTEGRATIONS_TELEGRAM__BOT_API_URL", sim.bot_api_url())];
+        let with_accounts = settings.iter().any(|(name, _)| *name == "INTEGRATIONS_TELEGRAM__API_ID");
+        let sim = simulator(with_accounts).await;
+        let mut own = vec![
+            ("INTEGRATIONS_DATA_DIR", data.path().display().to_string()),
+            ("INTEGRATIONS_TELEGRAM__BOT_API_URL", sim.bot_api_url()),
+        ];
+        if let Some(mtproto) = sim.mtproto {
+            own.push(("INTEGRATIONS_TELEGRAM__TEST_SERVER__ADDRESS", mtproto.to_string()));
+            own.push(("INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL", format!("{}/mtproto/keys", sim.control_url())));
+        }
         let all = SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let all = own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(all);
+        let all = own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(all);
         let settings = Settings::load(None, all).expect("the settings are good");
         let keyring = Keyring::open_or_create(&data.path().join("keyring.json")).expect("the folder is ours");
         let secret = keyring.jwt_secret();
@@ -148,7 +156,8 @@ impl TestApp {
         self.shutdown.wait().await;
     }
 
-    async fn ground(&self) -> Ground {
+    /// What another process on the same database has.
+    pub async fn ground(&self) -> Ground {
         static METRICS: OnceLock<Metrics> = OnceLock::new();
         let metrics = METRICS.get_or_init(|| Metrics::install().expect("no other recorder"));
         let connections = self.settings.database.max_connections;
@@ -359,6 +368,16 @@ impl TestApp {
     pub fn dump(&self) -> String {
         testdb::apart(aftermath::look(self.db.options(), true))
     }
+}
+
+/// A simulator without limits; its MTProto half, with the control API that publishes its keys, only where accounts need it.
+async fn simulator(with_accounts: bool) -> Sim {
+    let mut options = SimOptions { limits: Limits { enabled: false, ..Limits::default() }, ..SimOptions::default() };
+    options.mtproto_settings.limits = false;
+    if !with_accounts {
+        (options.mtproto, options.control) = (None, None);
+    }
+    Sim::start(options).await.expect("the simulator starts")
 }
 
 impl Drop for TestApp {

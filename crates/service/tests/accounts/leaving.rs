@@ -1,0 +1,92 @@
+//! An account is disconnected.
+
+use serde_json::json;
+use telegram_sim::mtproto::Revocation;
+use telegram_sim::mtproto::faults::{Action, Fault};
+
+use crate::common::app::{LOGS, TestApp};
+use crate::common::eventually;
+use crate::people::{Connected, Person, accounts, connect, connected, friends_of, start};
+
+async fn until_erased(app: &TestApp) {
+    eventually("the session is erased", async || {
+        let count = "SELECT count(*) FROM telegram_sessions";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&app.pool).await.unwrap() == 0
+    })
+    .await;
+}
+
+async fn disconnect(app: &TestApp, account: &Connected) {
+    assert_eq!(app.user.delete(&account.path()).await.status, 204);
+    app.user.get(&account.path()).await.problem(404, "not_found");
+    app.user.delete(&account.path()).await.problem(404, "not_found");
+    assert!(accounts(&app.user).await.is_empty());
+}
+
+#[tokio::test]
+async fn it_is_logged_out_at_telegram_and_what_waited_is_cancelled() {
+    let app = start().await;
+    let person = Person::new(&app.sim);
+    let friend = friends_of(&app, &person, 1)[0];
+    let account = connect(&app, &person).await;
+    account.refuse(&app, "messages.sendMessage", 420, "FLOOD_WAIT_600", 1);
+    let message = account.send(&app, friend, "never").await;
+    app.until_refused(message).await;
+    disconnect(&app, &account).await;
+    let cancelled = app.until(message, "cancelled").await;
+    assert_eq!(cancelled["error_code"], "sender_deleted");
+    until_erased(&app).await;
+    assert_eq!(person.sessions(&app), 0);
+    let logs = app.user.list(LOGS).await;
+    assert!(logs.iter().any(|log| log["action"] == "disconnect" && log["status"] == "success"), "{logs:?}");
+}
+
+#[tokio::test]
+async fn it_is_logged_out_also_when_telegram_does_not_answer_at_first() {
+    let app = start().await;
+    let account = connected(&app).await;
+    app.sim.accounts().add_fault(Fault::new("auth.logOut", Action::Cut).times(2));
+    disconnect(&app, &account).await;
+    until_erased(&app).await;
+    assert_eq!(account.person.sessions(&app), 0);
+    assert_eq!(app.sim.accounts().counters().auth_key_duplicated, 0);
+}
+
+#[tokio::test]
+async fn it_is_logged_out_also_after_a_restart() {
+    let mut app = start().await;
+    let account = connected(&app).await;
+    app.sim.accounts().add_fault(Fault::new("auth.logOut", Action::Cut));
+    disconnect(&app, &account).await;
+    app.stop_service().await;
+    assert_eq!(account.person.sessions(&app), 1);
+    app.sim.accounts().clear_faults();
+    app.start_service().await;
+    until_erased(&app).await;
+    assert_eq!(account.person.sessions(&app), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_telegram_has_ended_already_is_erased() {
+    let app = start().await;
+    let account = connected(&app).await;
+    app.sim.accounts().revoke(account.person.id, None, Revocation::Revoked).unwrap();
+    disconnect(&app, &account).await;
+    until_erased(&app).await;
+}
+
+#[tokio::test]
+async fn who_left_can_come_again() {
+    let app = start().await;
+    let account = connected(&app).await;
+    app.sim.accounts().add_fault(Fault::new("auth.logOut", Action::Cut));
+    disconnect(&app, &account).await;
+    // The old session still leaves when the person connects anew.
+    let again = connect(&app, &account.person).await;
+    app.sim.accounts().clear_faults();
+    assert_eq!(again.now(&app).await["status"], "active");
+    assert_eq!(accounts(&app.user).await.len(), 1);
+    let friend = again.new_friend(&app).await;
+    app.until(again.send(&app, friend, "back").await, "sent").await;
+    assert_eq!(json!(accounts(&app.user).await[0]["id"]), json!(again.id));
+}
