@@ -71,7 +71,7 @@ bot_api=$(field bot_api <"$state/sim.json")
 mtproto=$(field mtproto <"$state/sim.json")
 phone=$(field demo_phone <"$state/sim.json")
 bot_token=$(field demo_bot_token <"$state/sim.json")
-chat=$(field demo_chat_id <"$state/sim.json")
+chat=$(sed -nE 's/.*"demo_chat_ids": *\[ *(-?[0-9]+).*/\1/p' "$state/sim.json")
 
 export INTEGRATIONS_HTTP__BIND=127.0.0.1:$port
 export INTEGRATIONS_TELEGRAM__BOT_API_URL=http://$bot_api
