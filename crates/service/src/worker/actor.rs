@@ -271,12 +271,22 @@ impl Actor {
                 }
                 self.look_at(now + wait);
             }
-            Then::Moved { .. } => self.look_at(now),
+            Then::Moved { to } => self.move_chat(settled.chat_id, to).await,
             Then::Later => self.look_at(now + LOOK_AGAIN),
             Then::NotOwned => return Some(End::NotOwned),
             Then::SenderDead { code, description } => return self.sender_dead(code, &description).await,
         }
         None
+    }
+
+    /// A chat lives on under another id: so does its queue. Done here, where nothing can start meanwhile: what stands behind the
+    /// message that found out must not be read under the new id before it.
+    async fn move_chat(&mut self, from: i64, to: i64) {
+        let moved = delivery::migrate_chat(&self.context.pool, self.lease.sender_id, from, to).await;
+        if let Err(error) = moved {
+            tracing::warn!(%error, "a chat could not be moved; its next message tries again");
+        }
+        self.look_at(Instant::now());
     }
 
     fn look_at(&mut self, at: Instant) {

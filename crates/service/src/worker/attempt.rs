@@ -43,7 +43,7 @@ pub enum Then {
         /// The platform's words.
         description: String,
     },
-    /// The message is queued again; the chat lives on under another id, to which its queue has been moved.
+    /// The message is queued again; the chat lives on under another id, to which its queue has to be moved.
     Moved {
         /// The new chat id.
         to: i64,
@@ -90,12 +90,6 @@ pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow)
     }
     if let Some(finished) = finish(context, end).await {
         count(&finished.0, &finished.1);
-    }
-    if let Then::Moved { to } = then {
-        let moved = store::delivery::migrate_chat(&context.pool, lease.sender_id, message.chat_id, to).await;
-        if let Err(error) = moved {
-            tracing::warn!(%error, "a chat could not be moved; its next message tries again");
-        }
     }
     settled(then)
 }

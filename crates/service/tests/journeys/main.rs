@@ -15,7 +15,6 @@ mod events;
 mod first_message;
 mod flood_waits;
 mod idempotency;
-mod killed;
 mod lists;
 mod names_and_migration;
 mod objects;

@@ -65,9 +65,16 @@ async fn a_group_that_became_a_supergroup_takes_its_queue_along() {
     let group = chat(&app, &bot, ChatKind::Group, None);
     app.until(app.send(&bot, group, "in the group").await, "sent").await;
     let supergroup = app.sim.world().lock().migrate_group(group).unwrap();
+    // The others queue up behind the one that finds out, while there is much to do elsewhere.
+    app.disturb(group, 1, FaultAction::Delay { ms: 100 });
     let mut messages = Vec::new();
     for n in 0..4 {
         messages.push(app.send(&bot, group, &format!("moved {n}")).await);
+    }
+    let elsewhere = app.person(&bot);
+    for n in 0..30 {
+        let message = app.send(&bot, elsewhere, &format!("{n}")).await;
+        app.until(message, "sent").await;
     }
     app.until_all(&messages, "sent").await;
     assert_eq!(app.texts(&bot, supergroup), ["moved 0", "moved 1", "moved 2", "moved 3"]);
