@@ -85,6 +85,7 @@ pub async fn start(
             sealer.clone(),
             application,
             account_limits(settings),
+            settings.telegram.account_probe,
             hints.clone(),
         ));
         let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());

@@ -7,6 +7,7 @@ pub mod live;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
@@ -36,6 +37,7 @@ pub struct TelegramAccounts {
     sealer: Sealer,
     application: Option<Application>,
     limits: Limits,
+    probe_every: Duration,
     hints: Hints,
     live: Mutex<HashMap<Uuid, Arc<Live>>>,
     /// Logged in just now by this process: their connection goes on.
@@ -43,9 +45,17 @@ pub struct TelegramAccounts {
 }
 
 impl TelegramAccounts {
-    /// Without an application, accounts stay unconnected.
-    pub fn new(pool: PgPool, sealer: Sealer, application: Option<Application>, limits: Limits, hints: Hints) -> Self {
-        Self { pool, sealer, application, limits, hints, live: Mutex::default(), adopted: Mutex::default() }
+    /// Without an application, accounts stay unconnected. `probe_every` is how often each is asked for a sign of life.
+    pub fn new(
+        pool: PgPool,
+        sealer: Sealer,
+        application: Option<Application>,
+        limits: Limits,
+        probe_every: Duration,
+        hints: Hints,
+    ) -> Self {
+        let (live, adopted) = (Mutex::default(), Mutex::default());
+        Self { pool, sealer, application, limits, probe_every, hints, live, adopted }
     }
 
     /// The application's identity.
@@ -90,6 +100,7 @@ impl TelegramAccounts {
         };
         let (pool, sealer, hints) = (self.pool.clone(), self.sealer.clone(), self.hints.clone());
         let live = Live::start(pool, sealer, hints, id, &stored, account).await;
+        live.probe(self.probe_every);
         lock(&self.live).insert(id, live.clone());
         let version = stored.login_epoch.to_string();
         Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })

@@ -30,7 +30,11 @@ pub const PASSWORD: &str = "correct-horse-battery-staple";
 
 /// The service with accounts. No code or password may stand in its database, its log or its answers at the end.
 pub async fn start() -> TestApp {
-    let app = TestApp::start_with(&SETTINGS).await;
+    start_with(&[]).await
+}
+
+pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
+    let app = TestApp::start_with(&[&SETTINGS, settings].concat()).await;
     app.secrets.borrow_mut().push(PASSWORD.to_owned());
     app
 }

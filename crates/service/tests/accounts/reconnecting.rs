@@ -16,6 +16,7 @@ async fn reconnect(app: &TestApp, account: &Connected) -> crate::common::client:
 /// The account's owner ends its session in the list of devices.
 async fn revoke(app: &TestApp, account: &Connected) {
     app.sim.accounts().revoke(account.person.id, None, Revocation::Revoked).unwrap();
+    app.sim.accounts().cut(None).unwrap();
     let dead = account.until(app, "needs_login").await;
     assert_eq!((&dead["status_reason"], &dead["is_active"]), (&json!("session_revoked"), &json!(false)), "{dead}");
 }

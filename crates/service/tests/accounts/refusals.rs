@@ -1,12 +1,15 @@
 //! What Telegram can say against an account or its message, and what follows.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::mtproto::faults::{Action, Fault};
 use telegram_sim::world::{ChatKind, Member, MemberStatus, NewChat};
 
+use crate::common::PATIENCE;
 use crate::common::app::{LOGS, TestApp};
-use crate::people::{Connected, account_of, connected_with_friends, login_step, start};
+use crate::people::{Connected, account_of, connected_with_friends, login_step, start, start_with};
 
 /// The account's log entries of an action.
 async fn logged(app: &TestApp, action: &str) -> Vec<Value> {
@@ -184,19 +187,44 @@ async fn a_closed_account_is_banned_and_says_so() {
     assert_eq!(logged(&app, "banned").await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_session_that_dies_while_nothing_is_sent_is_noticed() {
-    let app = start().await;
-    for (how, reason) in [
-        (Revocation::Revoked, "session_revoked"),
-        (Revocation::Unregistered, "session_unregistered"),
-        (Revocation::Duplicated, "session_duplicated"),
-        (Revocation::Forgotten, "session_unregistered"),
-    ] {
-        let (account, _) = connected_with_friends(&app, 0).await;
-        app.sim.accounts().revoke(account.person.id, None, how).unwrap();
-        app.sim.accounts().cut(Some(account.person.id)).unwrap();
-        let dead = account.until(&app, "needs_login").await;
-        assert_eq!(dead["status_reason"], reason, "{how:?}");
+/// The state of an account whose session Telegram ended while nothing was sent.
+async fn ended(app: &TestApp, how: Revocation, cut: bool) -> Value {
+    let (account, _) = connected_with_friends(app, 0).await;
+    app.sim.accounts().revoke(account.person.id, None, how).unwrap();
+    if cut {
+        app.sim.accounts().cut(None).unwrap();
     }
+    account.until(app, "needs_login").await["status_reason"].clone()
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_nothing_is_sent_is_noticed() {
+    let app = start_with(&[("INTEGRATIONS_TELEGRAM__ACCOUNT_PROBE_SECONDS", "1")]).await;
+    assert_eq!(ended(&app, Revocation::Revoked, false).await, "session_revoked");
+    assert_eq!(ended(&app, Revocation::Unregistered, false).await, "session_unregistered");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_the_line_is_cut_is_noticed() {
+    let app = start().await;
+    assert_eq!(ended(&app, Revocation::Expired, true).await, "session_expired");
+    assert_eq!(ended(&app, Revocation::Duplicated, true).await, "session_duplicated");
+}
+
+#[tokio::test]
+async fn a_silent_line_is_replaced() {
+    let app = start_with(&[("INTEGRATIONS_TELEGRAM__ACCOUNT_PROBE_SECONDS", "1")]).await;
+    let (account, friends) = connected_with_friends(&app, 1).await;
+    let before = app.sim.accounts().counters().connections_accepted;
+    app.sim.accounts().silence(Some(account.person.id), true).unwrap();
+    // The time limit of a call is long, so this needs more patience than the others.
+    let connected = async {
+        while app.sim.accounts().counters().connections_accepted == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(2 * PATIENCE, connected).await.expect("the account connects anew");
+    app.until(account.send(&app, friends[0], "heard again").await, "sent").await;
+    account.until(&app, "active").await;
+    assert_eq!((app.arrived("heard again"), app.sim.accounts().counters().auth_key_duplicated), (1, 0));
 }

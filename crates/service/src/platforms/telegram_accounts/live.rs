@@ -68,6 +68,27 @@ impl Live {
         Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks })
     }
 
+    /// Asks for a sign of life each so often, until closed: an open connection proves nothing. A dead session is shown; where no answer
+    /// comes, the account is connected anew.
+    pub fn probe(self: &Arc<Self>, every: Duration) {
+        let (live, stop) = (self.clone(), self.stop.clone());
+        let probing = tokio::spawn(async move {
+            while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+                let Some(answer) = stop.run_until_cancelled(live.account.probe()).await else { return };
+                let Err(problem) = answer else { continue };
+                if problem.is_dead() {
+                    live.keeper.set_status(dead_status(problem.kind), Some(problem.code), None).await;
+                } else if problem.retry_after().is_some() {
+                    continue;
+                }
+                tracing::info!(%problem, account_id = %live.keeper.id, "an account gives no sign of life");
+                live.keeper.hints.give(Hint::Changed(live.keeper.id));
+                return;
+            }
+        });
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(probing);
+    }
+
     /// The account.
     pub fn account(&self) -> &Account {
         &self.account
