@@ -85,6 +85,8 @@ pub enum Command {
     },
     /// Processor time and memory when nothing is asked
     Idle,
+    /// Logins by QR code: from the scan to the connected account
+    Logins,
 }
 
 impl Cli {
@@ -95,6 +97,8 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
+            // Not a load on bots: see `logins`.
+            Some(Command::Logins) => Vec::new(),
             None => vec![
                 idle(),
                 arrival(100, 8, 20),

@@ -4,6 +4,7 @@
 //! - [`cli`]: what to measure;
 //! - [`scenario`]: the loads, and how one of them is run;
 //! - [`load`], [`client`], [`pace`]: requests at a fixed rate (open loop) or as fast as they are answered (closed loop);
+//! - [`logins`]: from the scan of a QR code to the connected account;
 //! - [`telegram`], [`ledger`]: the stand-in, and which message arrived when and how often;
 //! - [`system`]: what is measured: the service, or another stack with the same API;
 //! - [`processes`]: processor time and memory of what is measured, and of everything else;
@@ -13,6 +14,7 @@ mod cli;
 mod client;
 mod ledger;
 mod load;
+mod logins;
 mod pace;
 mod processes;
 mod report;

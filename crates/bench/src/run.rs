@@ -5,7 +5,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::Result;
-use crate::cli::{Cli, Options};
+use crate::cli::{Cli, Command, Options};
+use crate::logins;
 use crate::report::{self, Record};
 use crate::scenario::Scenario;
 use crate::system::{Baseline, Running, Service, System};
@@ -13,6 +14,9 @@ use crate::telegram::Telegram;
 
 /// Runs everything and prints the table.
 pub async fn run(cli: Cli) -> Result<()> {
+    if matches!(cli.command, Some(Command::Logins)) {
+        return logins::run(&cli.options).await;
+    }
     let scenarios = cli.scenarios();
     let options = &cli.options;
     fs::create_dir_all(&options.out)?;

@@ -25,6 +25,7 @@ pub struct Service {
     data: PathBuf,
     log: PathBuf,
     bot_api: SocketAddr,
+    environment: Vec<(&'static str, String)>,
     starts: u32,
     running: Option<Running>,
 }
@@ -46,7 +47,12 @@ impl Service {
         let log = out.join("service.log");
         // Only this run's log is worth its space.
         File::create(&log)?;
-        Ok(Self { binary, data: data.to_owned(), log, bot_api, starts: 0, running: None })
+        Ok(Self { binary, data: data.to_owned(), log, bot_api, environment: Vec::new(), starts: 0, running: None })
+    }
+
+    /// The same with further settings.
+    pub fn with(self, environment: Vec<(&'static str, String)>) -> Self {
+        Self { environment, ..self }
     }
 
     /// Starts it unless it runs in this mode already, and connects what lacks of the bots.
@@ -80,6 +86,7 @@ impl Service {
             .env("INTEGRATIONS_TELEGRAM__BOT_API_URL", format!("http://{}", self.bot_api))
             // One user makes all requests here.
             .env("INTEGRATIONS_LIMITS__USER_RPS", "0")
+            .envs(self.environment.iter().map(|(key, value)| (*key, value)))
             .current_dir(&self.data)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
