@@ -13,7 +13,7 @@ use service::secrets::{Keyring, Sealer};
 use service::server::{Ground, Roles};
 use service::settings::Settings;
 use service::shutdown::Shutdown;
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use telegram_sim::bot_api::{Fault, FaultAction, Limits, token_bot_id};
 use telegram_sim::world::{Filter, Message, Place};
 use telegram_sim::{Sim, SimOptions};
@@ -22,6 +22,7 @@ use testdb::TestDb;
 use uuid::Uuid;
 
 use super::client::{Client, Transcript};
+use super::road::Road;
 use super::stream::EventStream;
 use super::{aftermath, eventually, log};
 
@@ -80,6 +81,8 @@ pub struct TestApp {
     pub secrets: RefCell<Vec<String>>,
     may_leave_messages: Cell<bool>,
     pub db: TestDb,
+    /// How the service connects to it.
+    way: PgConnectOptions,
     _data: TempDir,
 }
 
@@ -96,6 +99,18 @@ impl TestApp {
     /// On a database that the test has prepared. Settings that name an application also start the half of the simulator that
     /// speaks MTProto.
     pub async fn start_on(db: TestDb, settings: &[(&str, &str)]) -> Self {
+        let way = db.options();
+        Self::launch(db, way, settings).await
+    }
+
+    /// On a database that can be put out of reach.
+    pub async fn start_by_road(db: TestDb) -> (Self, Road) {
+        let road = Road::to(&db.options());
+        let way = road.taken_by(db.options());
+        (Self::launch(db, way, &[]).await, road)
+    }
+
+    async fn launch(db: TestDb, way: PgConnectOptions, settings: &[(&str, &str)]) -> Self {
         log::start();
         let data = tempfile::tempdir().expect("a temporary folder");
         let with_accounts = settings.iter().any(|(name, _)| *name == "INTEGRATIONS_TELEGRAM__API_ID");
@@ -134,6 +149,7 @@ impl TestApp {
             http,
             secrets,
             db,
+            way,
         };
         app.start_service().await;
         app.user = app.user(USER);
@@ -162,7 +178,7 @@ impl TestApp {
         let metrics = METRICS.get_or_init(|| Metrics::install().expect("no other recorder"));
         let connections = self.settings.database.max_connections;
         Ground {
-            pool: store::connect(self.db.options(), connections).await.expect("the database answers"),
+            pool: store::connect(self.way.clone(), connections).await.expect("the database answers"),
             embedded: false,
             sealer: self.sealer.clone(),
             tokens: self.tokens.clone(),

@@ -10,6 +10,7 @@ mod bad_input;
 mod bot_tokens;
 mod bots;
 mod cancel_and_resend;
+mod database_away;
 mod document;
 mod events;
 mod first_message;
