@@ -28,9 +28,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Durability is of no use here: a server that was killed is made anew.
 const SETTINGS: &str = "listen_addresses= unix_socket_permissions=0700 max_connections=400 shared_buffers=64MB fsync=off \
      synchronous_commit=off full_page_writes=off wal_level=minimal max_wal_senders=0 autovacuum=off jit=off timezone=UTC";
-/// Ends the server ($1) of the folder ($0) once nobody uses it.
-const WATCHER: &str = r#"while sleep 20 && grep -q -F "$0" "/proc/$1/cmdline"; do
-    flock -n -x "$0/start" flock -n -x "$0/users" kill -INT "$1" && exit
+/// Ends the server ($1) of the folder ($0) once nobody uses it, and removes its data.
+const WATCHER: &str = r#"
+runs='grep -q -F "$0" "/proc/$1/cmdline"'
+while sleep 20 && eval "$runs"; do
+    flock -n -x "$0/start" flock -n -x "$0/users" sh -c "
+        kill -INT \$1
+        while $runs; do sleep 0.1; done
+        rm -rf \"\$0/cluster\" \"\$0/socket\"" "$0" "$1" && exit
 done"#;
 
 /// The running server. Its locks last as long as the process.
