@@ -198,12 +198,11 @@ impl Sender for AccountSender {
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let peer = match self.peer(delivery.chat_id).await {
-                Ok(peer) => peer,
-                Err(problem) => return Outcome::Refused(refusal(&problem)),
-            };
             let Content::Text(text) = &delivery.content;
-            let outcome = self.live.account().send_text(peer, text, delivery.random_id).await;
+            let outcome = match self.peer(delivery.chat_id).await {
+                Ok(peer) => self.live.account().send_text(peer, text, delivery.random_id).await,
+                Err(problem) => Outcome::Refused(refusal(&problem)),
+            };
             self.live.note(&outcome).await;
             outcome
         })

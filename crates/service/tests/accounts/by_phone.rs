@@ -6,8 +6,8 @@ use telegram_sim::mtproto::faults::Fault;
 
 use crate::common::app::TestApp;
 use crate::people::{
-    CONNECT, PASSWORD, Person, account_of, accounts, begin, begin_phone, connect, login_path, login_step, password,
-    start,
+    CONNECT, PASSWORD, Person, account_of, accounts, begin, begin_phone, connect, left_no_trace, login_path,
+    login_step, password, start,
 };
 
 async fn enter(app: &TestApp, login: &Value, code: &str) -> crate::common::client::Answer {
@@ -31,6 +31,7 @@ async fn the_code_connects_the_account() {
     let done = enter(&app, &login, &spaced).await.ok(202);
     assert_eq!((&done["status"], &done["step"]["type"]), (&json!("done"), &json!("done")), "{done}");
     assert_eq!(accounts(&app.user).await[0]["id"], json!(account_of(&done)));
+    left_no_trace(&app, &code).await;
 }
 
 #[tokio::test]
@@ -90,6 +91,8 @@ async fn a_wrong_code_can_be_followed_by_the_right_one() {
     enter(&app, &login, &wrong(&code)).await.problem(422, "phone_code_invalid");
     let shown = app.user.get(&login_path(&login)).await.ok(200);
     assert_eq!((&shown["step"]["type"], &shown["problem"]["code"]), (&json!("code"), &json!("phone_code_invalid")));
+    left_no_trace(&app, &code).await;
+    left_no_trace(&app, &wrong(&code)).await;
     let done = enter(&app, &login, &code).await.ok(202);
     assert_eq!((&done["step"]["type"], &done["problem"]), (&json!("done"), &Value::Null));
 }

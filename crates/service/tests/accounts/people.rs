@@ -232,3 +232,15 @@ pub async fn connected_with_friends(app: &TestApp, count: usize) -> (Connected, 
     let friends = friends_of(app, &person, count);
     (connect(app, &person).await, friends)
 }
+
+/// A code must not have been kept: neither in a table that logins write to, nor in the log.
+pub async fn left_no_trace(app: &TestApp, code: &str) {
+    let word = format!("\\m{code}\\M");
+    for table in ["logins", "events", "integration_logs", "audit_log", "idempotency_keys", "telegram_sessions"] {
+        let found = format!("SELECT EXISTS (SELECT 1 FROM {table} t WHERE t::text ~ $1)");
+        let found = sqlx::query_scalar(sqlx::AssertSqlSafe(found)).bind(&word).fetch_one(&app.pool).await;
+        assert!(!found.unwrap_or(true), "a code stands in the table {table}");
+    }
+    let log = crate::common::log::so_far();
+    assert!(!log.contains(&format!("\"{code}\"")), "a code stands in the log");
+}

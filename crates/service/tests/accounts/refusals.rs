@@ -51,6 +51,19 @@ async fn a_flood_wait_limits_the_account_until_it_is_over() {
 }
 
 #[tokio::test]
+async fn a_wait_while_the_chat_is_looked_for_is_shown_too() {
+    let app = start().await;
+    let (account, _) = connected_with_friends(&app, 0).await;
+    let mut events = app.events(&app.user, "", None).await;
+    account.refuse(&app, "messages.getDialogs", 420, "FLOOD_WAIT_1", 1);
+    // A supergroup that the account has not met: it is looked for among the dialogs.
+    let message = account.send(&app, -1_001_234_567_890, "to nobody").await;
+    events.until(|event| event.kind == "account.limited").await;
+    assert_eq!(app.until(message, "failed").await["error_code"], "chat_not_found");
+    assert_eq!(account.wrote(&app), [""; 0]);
+}
+
+#[tokio::test]
 async fn slow_mode_holds_only_its_chat() {
     let app = start().await;
     let (account, friends) = connected_with_friends(&app, 1).await;
