@@ -63,6 +63,8 @@ else
     tests cargo-test cargo test --workspace --locked --no-fail-fast
 fi
 
+check "make run" scripts/check-run.sh
+
 [[ ${#failures[@]} -gt 0 ]] && echo "failed: ${failures[*]}"
 echo "$passed passed, $failed failed"
 [[ ${#failures[@]} -eq 0 ]]
