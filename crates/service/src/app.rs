@@ -64,7 +64,7 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts } = parts;
         Self {
-            accept: Group::spawn(Accept { pool: pool.clone() }, GROUP),
+            accept: Group::spawn(Accept { pool: store::db::hot(&pool, 1) }, GROUP),
             pool,
             hints,
             sealer,

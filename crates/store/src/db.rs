@@ -21,6 +21,9 @@ pub fn parse_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     PgConnectOptions::from_str(url)
 }
 
+/// How long a statement waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Opens a pool. Times are kept in UTC; a transaction that its client leaves open is ended after 10 s, so that a stopped process
 /// neither holds locks nor holds up the event stream.
 pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<PgPool, sqlx::Error> {
@@ -33,11 +36,26 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<
     ]);
     PgPoolOptions::new()
         .max_connections(max_connections)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         // The check costs a round trip on each use; a broken connection is met by the caller's own error path anyway.
         .test_before_acquire(false)
         .connect_with(options)
         .await
+}
+
+/// A small pool beside `pool`, for the statements that every message runs: slow reads do not hold them up, and they are planned
+/// once. They touch rows by key, so that the plan is the same for all values; PostgreSQL is inclined to plan them for each call,
+/// which takes longer than running them. It connects when it is first used.
+pub fn hot(pool: &PgPool, connections: u32) -> PgPool {
+    let options = (*pool.connect_options())
+        .clone()
+        // The plan is made when the tables are small, and kept when they are large.
+        .options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
 }
 
 /// Brings the schema up to date. Does nothing when it is; several at once wait for each other on an advisory lock.

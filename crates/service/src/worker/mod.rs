@@ -119,10 +119,12 @@ impl Context {
     ) -> Arc<Self> {
         let ownership = Arc::new(Ownership::new());
         let limit = i64::try_from(plan::WINDOW).unwrap_or(i64::MAX);
+        // Each group has one statement at a time.
+        let hot = store::db::hot(&pool, 3);
         Arc::new(Self {
-            due: Group::spawn(Due { pool: pool.clone(), limit }, LOOKS),
-            start: Group::spawn(Start { pool: pool.clone(), worker_id: ownership.worker_id }, GROUP),
-            finish: Group::spawn(Finish { pool: pool.clone() }, GROUP),
+            due: Group::spawn(Due { pool: hot.clone(), limit }, LOOKS),
+            start: Group::spawn(Start { pool: hot.clone(), worker_id: ownership.worker_id }, GROUP),
+            finish: Group::spawn(Finish { pool: hot }, GROUP),
             pool,
             senders,
             ownership,
