@@ -259,7 +259,7 @@ impl Actor {
         self.on_their_way.remove(&settled.message_id);
         self.plan.free_chat(settled.chat_id);
         if settled.then != Then::GoOn {
-            self.plan.left_behind = true;
+            self.plan.read_again(settled.chat_id);
         }
         match settled.then {
             Then::GoOn => {}

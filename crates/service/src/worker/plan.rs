@@ -210,6 +210,12 @@ impl Plan {
         self.chat(chat_id).busy = false;
     }
 
+    /// A message to this chat is queued again: what stands behind it must not go before it is read again.
+    pub fn read_again(&mut self, chat_id: i64) {
+        self.due.retain(|row| row.chat_id != Some(chat_id));
+        self.left_behind = true;
+    }
+
     /// Holds one chat.
     pub fn hold_chat(&mut self, chat_id: i64, until: Instant) {
         let chat = self.chat(chat_id);
@@ -315,7 +321,9 @@ mod tests {
         plan.add((0..10).map(|seq| row(seq, 1, 7)).chain([row(10, 1, 8)]).collect(), now);
         let mut sent = Vec::new();
         while !plan.runs_short() {
-            sent.push(send(&mut plan, now).expect("a message may go each second"));
+            while let Some(seq) = send(&mut plan, now) {
+                sent.push(seq);
+            }
             plan.free_chat(7);
             now += Duration::from_secs(1);
         }
@@ -337,6 +345,20 @@ mod tests {
         }
         assert_eq!(sent, [1, 4], "seq 3 may be for the same chat");
         assert_eq!(send(&mut plan, now), Some(3), "once the answer failed, the others go on");
+    }
+
+    #[test]
+    fn behind_a_message_that_is_queued_again_nothing_goes_before_it() {
+        let now = Instant::now();
+        let mut plan = Plan::new(LIMITS);
+        plan.add(vec![row(1, 1, 7), row(2, 1, 7), row(3, 1, 8)], now);
+        assert_eq!(send(&mut plan, now), Some(1));
+        plan.free_chat(7);
+        plan.read_again(7);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(send(&mut plan, later), Some(3), "another chat goes on");
+        assert_eq!(send(&mut plan, later), None, "seq 2 stands behind seq 1");
+        assert!(plan.left_behind);
     }
 
     #[test]
