@@ -43,7 +43,8 @@ printed() { sed -nE "s/^  $1 +(http[^ ]*).*/\1/p" "$work/out"; }
 # start: runs it until it has printed how to send a message.
 start() {
     : >"$work/out"
-    PORT=$port INTEGRATIONS_DATA_DIR=$work/data make -s run >"$work/out" 2>&1 &
+    # A shell that itself was started in the background ignores the signal, and so would everything below it.
+    PORT=$port INTEGRATIONS_DATA_DIR=$work/data env --default-signal=INT make -s run >"$work/out" 2>&1 &
     run=$!
     until_so "a line to paste" printed_or_ended
     grep -q '^  curl .*/send' "$work/out" || fail "it ended"
