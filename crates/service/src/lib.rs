@@ -19,6 +19,7 @@ pub mod secrets;
 pub mod server;
 pub mod settings;
 pub mod shutdown;
+pub mod tasks;
 pub mod telemetry;
 pub mod usecases;
 pub mod worker;

@@ -33,6 +33,10 @@ pub mod name {
     pub const TASKS_TOTAL: &str = "celery_tasks_total";
     /// Counter, label `queue`: tasks and sends that failed.
     pub const TASKS_ERROR: &str = "celery_tasks_error_total";
+    /// Histogram in seconds, label `task`: how long one run of a task took.
+    pub const TASK_DURATION: &str = "integrations_task_seconds";
+    /// Gauge, label `task`: tasks that failed for good and wait for an operator.
+    pub const TASKS_DEAD: &str = "integrations_tasks_dead";
     /// Histogram in seconds: time to connect, without the waits for people.
     pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
     /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
@@ -106,6 +110,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(name::API_DURATION.into()), &API_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(name::CONNECT_DURATION.into()), &JOB_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(name::TASK_DURATION.into()), &JOB_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(name::DELIVERY_DURATION.into()), &JOB_BUCKETS)
 }
 
@@ -124,6 +129,8 @@ fn describe() {
     describe_counter!(name::API_RESPONSES, "Requests answered, by route pattern, method and status.");
     describe_counter!(name::TASKS_TOTAL, "Tasks and sends that were claimed, by queue.");
     describe_counter!(name::TASKS_ERROR, "Tasks and sends that failed, by queue.");
+    describe_histogram!(name::TASK_DURATION, "How long one run of a background task took, by task.");
+    describe_gauge!(name::TASKS_DEAD, "Background tasks that failed for good, by task.");
     describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");
     describe_histogram!(name::DELIVERY_DURATION, "Time from due to sent, without the waits that the platform imposed.");
 }
