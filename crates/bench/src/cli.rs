@@ -87,6 +87,15 @@ pub enum Command {
     Idle,
     /// Logins by QR code: from the scan to the connected account
     Logins,
+    /// Thousands of connected accounts: memory of each, processor time, a restart, and sends through them
+    Accounts {
+        /// How many
+        #[arg(long, default_value_t = 5000)]
+        count: usize,
+        /// Messages per second, each through another account
+        #[arg(long, default_value_t = 100)]
+        rate: u32,
+    },
 }
 
 impl Cli {
@@ -97,8 +106,8 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
-            // Not a load on bots: see `logins`.
-            Some(Command::Logins) => Vec::new(),
+            // Not a load on bots: see `logins` and `accounts`.
+            Some(Command::Logins | Command::Accounts { .. }) => Vec::new(),
             None => vec![
                 idle(),
                 arrival(100, 8, 20),

@@ -22,6 +22,15 @@ pub enum Ask {
         /// The messages.
         ledger: Arc<Ledger>,
     },
+    /// A message through each account in turn, all to one person.
+    SendAs {
+        /// Ids of the accounts.
+        accounts: Vec<String>,
+        /// The person.
+        chat_id: i64,
+        /// The messages.
+        ledger: Arc<Ledger>,
+    },
     /// A list of 50 bots.
     List,
 }
@@ -96,12 +105,18 @@ impl Ask {
                 let body = format!(r#"{{"chat_id":{},"text":"{}"}}"#, first_chat + number, ledger.text(number));
                 (format!("/api/integrations/telegram/bots/{bot}/send"), Some(body))
             }
+            Self::SendAs { accounts, chat_id, ledger } => {
+                ledger.due(number, due);
+                let account = &accounts[number % accounts.len()];
+                let body = format!(r#"{{"chat_id":{chat_id},"text":"{}"}}"#, ledger.text(number));
+                (format!("/api/integrations/telegram/accounts/{account}/send"), Some(body))
+            }
             Self::List => ("/api/integrations/telegram/bots?limit=50".into(), None),
         }
     }
 
     fn accepted(&self, number: usize) {
-        if let Self::Send { ledger, .. } = self {
+        if let Self::Send { ledger, .. } | Self::SendAs { ledger, .. } = self {
             ledger.accepted(number);
         }
     }

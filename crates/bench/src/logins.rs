@@ -15,7 +15,8 @@ use crate::client::{Connection, Endpoint};
 use crate::summary::Percentiles;
 use crate::system::Service;
 
-const CONNECT: &str = "/api/integrations/telegram/connect";
+/// Where logins begin.
+pub const CONNECT: &str = "/api/integrations/telegram/connect";
 const PASSWORD: &str = "correct horse battery staple";
 /// How often a login is looked at: the resolution of what is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -25,6 +26,14 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs the three measurements and prints a line for each.
 pub async fn run(options: &Options) -> Result<()> {
+    let (sim, mut service) = with_accounts(options).await?;
+    let measured = measure(options, &mut service, &sim).await;
+    service.stop().await?;
+    measured
+}
+
+/// The simulator, and a service that takes it for Telegram.
+pub async fn with_accounts(options: &Options) -> Result<(Arc<Sim>, Service)> {
     std::fs::create_dir_all(&options.out)?;
     let mut sim_options = SimOptions::default();
     sim_options.mtproto_settings.limits = false;
@@ -38,10 +47,8 @@ pub async fn run(options: &Options) -> Result<()> {
         ("INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL", format!("{}/mtproto/keys", sim.control_url())),
     ];
     let out = options.out.canonicalize()?;
-    let mut service = Service::new(&options.integrations, &options.data_dir, &out, bot_api)?.with(environment);
-    let measured = measure(options, &mut service, &sim).await;
-    service.stop().await?;
-    measured
+    let service = Service::new(&options.integrations, &options.data_dir, &out, bot_api)?.with(environment);
+    Ok((sim, service))
 }
 
 async fn measure(options: &Options, service: &mut Service, sim: &Arc<Sim>) -> Result<()> {
@@ -110,7 +117,7 @@ async fn together(
 }
 
 /// Scans the code of a login and follows it until the account is connected.
-async fn follow(
+pub async fn follow(
     mut connection: Connection,
     endpoint: &Endpoint,
     sim: &Sim,
@@ -152,7 +159,8 @@ async fn ask_meanwhile(endpoint: Endpoint, over: Arc<AtomicBool>) -> Result<Vec<
     Ok(times)
 }
 
-async fn call(connection: &mut Connection, endpoint: &Endpoint, path: &str, body: Option<Value>) -> Result<Value> {
+/// One request; an answer other than 2xx is an error.
+pub async fn call(connection: &mut Connection, endpoint: &Endpoint, path: &str, body: Option<Value>) -> Result<Value> {
     let (status, answer) = connection.send(endpoint.request(path, body.map(|body| body.to_string()))?).await?;
     let answer: Value = serde_json::from_slice(&answer)?;
     if (200..300).contains(&status) {

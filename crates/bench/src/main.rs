@@ -5,11 +5,13 @@
 //! - [`scenario`]: the loads, and how one of them is run;
 //! - [`load`], [`client`], [`pace`]: requests at a fixed rate (open loop) or as fast as they are answered (closed loop);
 //! - [`logins`]: from the scan of a QR code to the connected account;
+//! - [`accounts`]: thousands of connected accounts;
 //! - [`telegram`], [`ledger`]: the stand-in, and which message arrived when and how often;
 //! - [`system`]: what is measured: the service, or another stack with the same API;
 //! - [`processes`]: processor time and memory of what is measured, and of everything else;
 //! - [`summary`], [`report`]: percentiles, medians over the repeats, the table and the lines of JSON.
 
+mod accounts;
 mod cli;
 mod client;
 mod ledger;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use crate::Result;
+use crate::accounts;
 use crate::cli::{Cli, Command, Options};
 use crate::logins;
 use crate::report::{self, Record};
@@ -16,6 +17,9 @@ use crate::telegram::Telegram;
 pub async fn run(cli: Cli) -> Result<()> {
     if matches!(cli.command, Some(Command::Logins)) {
         return logins::run(&cli.options).await;
+    }
+    if let Some(Command::Accounts { count, rate }) = cli.command {
+        return accounts::run(&cli.options, count, rate).await;
     }
     let scenarios = cli.scenarios();
     let options = &cli.options;

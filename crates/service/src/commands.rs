@@ -12,6 +12,7 @@ pub mod token;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +20,7 @@ use secrecy::SecretString;
 
 use crate::auth::{TokenOptions, jwks::JwksOptions};
 use crate::settings::{AuthSettings, Settings, SettingsError, environment};
+use crate::worker::watchdog;
 
 /// Connects accounts on outside platforms and sends through them.
 #[derive(Debug, Parser)]
@@ -45,11 +47,20 @@ enum Command {
     Openapi,
     /// Check the settings and everything that the service depends on
     Doctor,
+    /// Kill the process that started this one when it gives no sign of life
+    #[command(name = watchdog::COMMAND, hide = true)]
+    Watchdog {
+        /// After so long
+        limit_ms: u64,
+    },
 }
 
 impl Cli {
     /// Runs the command. An error is for the person at the command line.
     pub fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+        if let Command::Watchdog { limit_ms } = self.command {
+            return Ok(watchdog::watch(Duration::from_millis(limit_ms))?);
+        }
         let settings = Settings::load(self.config.as_deref(), environment());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self.command {
@@ -59,6 +70,7 @@ impl Cli {
             Command::Import(import) => runtime.block_on(import.run(&settings?)),
             Command::Openapi => openapi::run(),
             Command::Doctor => Ok(runtime.block_on(doctor::run(settings))),
+            Command::Watchdog { .. } => unreachable!("it has no use for settings or a runtime"),
         }
     }
 }

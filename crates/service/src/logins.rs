@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{platforms::telegram_accounts::TelegramAccounts, queue::Hints, secrets::Sealer};
+use crate::{platforms::telegram_accounts::TelegramAccounts, queue::Hints, secrets::Sealer, worker::Ownership};
 
 pub use inputs::{Input, InputKind, Inputs};
 
@@ -30,8 +30,8 @@ pub struct Context {
     pub sealer: Sealer,
     /// The connected accounts.
     pub accounts: Arc<TelegramAccounts>,
-    /// This worker.
-    pub worker_id: Uuid,
+    /// This worker, and whether it may act.
+    pub ownership: Arc<Ownership>,
     /// Wakes the actors of accounts.
     pub hints: Hints,
     /// Tells everything to stop taking work.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use platform::BoxFuture;
 use sqlx::PgPool;
+use store::leases::Lease;
 use telegram::bot_api::BotApi;
 use uuid::Uuid;
 
@@ -45,11 +46,12 @@ impl Platforms {
 }
 
 impl Senders for Platforms {
-    fn open(&self, sender_id: Uuid) -> BoxFuture<'_, Result<Opened, OpenError>> {
+    fn open<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Opened, OpenError>> {
         Box::pin(async move {
+            let sender_id = lease.sender_id;
             match self.kind(sender_id).await.map_err(|error| OpenError::Later(error.to_string()))?.as_deref() {
                 Some("bot") => self.bots.open(sender_id).await,
-                Some("account") => self.accounts.open(sender_id).await,
+                Some("account") => self.accounts.open(lease).await,
                 Some(_) => Err(OpenError::Inactive),
                 None => Err(OpenError::Gone),
             }
@@ -74,6 +76,14 @@ impl Senders for Platforms {
 
     fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()> {
         Box::pin(self.accounts.close(sender_id))
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.accounts.is_cut_off()
+    }
+
+    fn shared_by(&self, workers: u32) {
+        self.accounts.shared_by(workers);
     }
 
     fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>> {

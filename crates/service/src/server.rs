@@ -16,12 +16,16 @@ use crate::{
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
     logins::{self, Inputs},
     metrics::Metrics,
-    platforms::{Platforms, telegram_accounts::TelegramAccounts, telegram_client::Application},
+    platforms::{
+        Platforms,
+        telegram_accounts::{self, TelegramAccounts},
+        telegram_client::Application,
+    },
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
     shutdown::Shutdown,
-    worker::{self, Context, Limits},
+    worker::{self, Context, Limits, Ownership},
 };
 
 /// The real one.
@@ -80,17 +84,21 @@ pub async fn start(
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let (mut ownership, mut accounts) = (None, None);
     if roles.worker {
-        let live = Arc::new(TelegramAccounts::new(
-            pool.clone(),
-            sealer.clone(),
+        let own = Arc::new(Ownership::new());
+        let parts = telegram_accounts::Parts {
+            pool: pool.clone(),
+            sealer: sealer.clone(),
             application,
-            account_limits(settings),
-            settings.telegram.account_probe,
-            hints.clone(),
-        ));
+            ownership: own.clone(),
+            limits: account_limits(settings),
+            probe_every: settings.telegram.account_probe,
+            connects_per_second: settings.telegram.account_connects_per_second,
+            hints: hints.clone(),
+        };
+        let live = TelegramAccounts::start(parts, shutdown.soft.clone());
         let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());
         let give_up = settings.telegram.give_up_after;
-        let context = Context::new(pool.clone(), platforms, hints.clone(), give_up, shutdown.soft.clone());
+        let context = Context::new(pool.clone(), own, platforms, hints.clone(), give_up, shutdown.soft.clone());
         context.ownership.renew(&pool).await?;
         ownership = Some(context.ownership.clone());
         if accounts_configured {
@@ -98,7 +106,7 @@ pub async fn start(
                 pool: pool.clone(),
                 sealer: sealer.clone(),
                 accounts: live.clone(),
-                worker_id: context.ownership.worker_id,
+                ownership: context.ownership.clone(),
                 hints: hints.clone(),
                 stop: shutdown.soft.clone(),
             });

@@ -17,6 +17,7 @@ mod retention;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
 pub use retention::RetentionSettings;
 pub use telegram::{TelegramApplication, TelegramSettings, TestServer};
+pub use worker::WorkerSettings;
 
 use layers::Layers;
 use reader::Reader;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
+    /// The process that owns senders.
+    pub worker: WorkerSettings,
     /// Telegram.
     pub telegram: TelegramSettings,
     /// How tokens are checked.
@@ -80,6 +84,7 @@ impl Settings {
             http: HttpSettings::read(Reader::new(&mut layers, "http")),
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
+            worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers),
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),

@@ -1,5 +1,7 @@
 //! `workers` and `sender_leases`: who speaks for a sender.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -7,12 +9,32 @@ use uuid::Uuid;
 pub const VALID_SECONDS: f64 = 6.0;
 
 /// A sender that a worker has taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, sqlx::FromRow)]
 pub struct Lease {
     /// The sender.
     pub sender_id: Uuid,
     /// Grows with each move; guards the start of every attempt.
     pub epoch: i64,
+    /// The platform told the sender as a whole to wait for so many seconds more: nothing is sent before.
+    pub held_seconds: Option<f64>,
+    /// It is not to be connected for so many seconds more.
+    pub connect_in_seconds: Option<f64>,
+}
+
+impl Lease {
+    /// How long nothing may be sent yet, as the platform told a former owner or this one.
+    pub fn held_for(&self) -> Option<Duration> {
+        positive(self.held_seconds)
+    }
+
+    /// How long it must not be connected yet.
+    pub fn connects_in(&self) -> Option<Duration> {
+        positive(self.connect_in_seconds)
+    }
+}
+
+fn positive(seconds: Option<f64>) -> Option<Duration> {
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|duration| !duration.is_zero())
 }
 
 /// Enters a worker, or renews its row.
@@ -32,11 +54,16 @@ pub async fn renew(pool: &PgPool, worker_id: Uuid, host: &str, version: &str) ->
     .map(drop)
 }
 
-/// Takes those of the senders that no living worker owns. What their former owner left in `sending` becomes `unknown`: nobody
-/// can tell whether it went out.
-pub async fn acquire(pool: &PgPool, worker_id: Uuid, senders: &[Uuid]) -> Result<Vec<Lease>, sqlx::Error> {
+/// Takes those of the senders that no living worker owns, at most so many. What their former owner left in `sending` becomes
+/// `unknown`: nobody can tell whether it went out.
+pub async fn acquire(
+    pool: &PgPool,
+    worker_id: Uuid,
+    senders: &[Uuid],
+    at_most: usize,
+) -> Result<Vec<Lease>, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let taken = acquire_in(&mut tx, worker_id, senders).await?;
+    let taken = acquire_in(&mut tx, worker_id, senders, at_most).await?;
     tx.commit().await?;
     Ok(taken)
 }
@@ -46,17 +73,25 @@ pub async fn acquire_in(
     tx: &mut sqlx::PgConnection,
     worker_id: Uuid,
     senders: &[Uuid],
+    at_most: usize,
 ) -> Result<Vec<Lease>, sqlx::Error> {
+    // What others own is left out before the limit, and looked at again under the row's lock.
     let taken: Vec<Lease> = sqlx::query_as(
         "INSERT INTO sender_leases AS l (sender_id, worker_id, epoch)
-         SELECT id, $1, 1 FROM unnest($2::uuid[]) AS t(id) ORDER BY id
+         SELECT id, $1, 1 FROM unnest($2::uuid[]) AS t(id)
+         WHERE NOT EXISTS (
+             SELECT 1 FROM sender_leases o JOIN workers w ON w.id = o.worker_id AND w.valid_until >= now()
+             WHERE o.sender_id = t.id AND o.worker_id <> $1)
+         ORDER BY id LIMIT $3
          ON CONFLICT (sender_id) DO UPDATE SET worker_id = $1, epoch = l.epoch + 1, acquired_at = now()
          WHERE l.worker_id IS NULL OR l.worker_id = $1
             OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = l.worker_id AND w.valid_until >= now())
-         RETURNING sender_id, epoch",
+         RETURNING sender_id, epoch, extract(epoch FROM held_until - now())::float8 AS held_seconds,
+                   extract(epoch FROM connect_after - now())::float8 AS connect_in_seconds",
     )
     .bind(worker_id)
     .bind(senders)
+    .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
     .fetch_all(&mut *tx)
     .await?;
     let ids: Vec<Uuid> = taken.iter().map(|l| l.sender_id).collect();
@@ -115,6 +150,83 @@ pub async fn release(pool: &PgPool, worker_id: Uuid, sender_id: Uuid) -> Result<
     sqlx::query("UPDATE sender_leases SET worker_id = NULL WHERE worker_id = $1 AND sender_id = $2")
         .bind(worker_id)
         .bind(sender_id)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// A worker that lives, as the others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Standing {
+    /// The worker.
+    pub worker_id: Uuid,
+    /// It does not reach the platform of its accounts.
+    pub cut_off: bool,
+    /// How many senders it owns.
+    pub owned: i64,
+}
+
+/// All workers that live.
+pub async fn standings(pool: &PgPool) -> Result<Vec<Standing>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT w.id AS worker_id, w.cut_off_since IS NOT NULL AS cut_off,
+                (SELECT count(*) FROM sender_leases l WHERE l.worker_id = w.id) AS owned
+         FROM workers w WHERE w.valid_until >= now()",
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The senders that this worker owns and that may act, without those that are on their way out.
+pub async fn owned(pool: &PgPool, worker_id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT l.sender_id FROM sender_leases l JOIN senders s ON s.id = l.sender_id AND s.is_active
+         WHERE l.worker_id = $1",
+    )
+    .bind(worker_id)
+    .fetch_all(pool)
+    .await
+}
+
+/// Those of the senders that no living worker owns.
+pub async fn unowned(pool: &PgPool, senders: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT id FROM unnest($1::uuid[]) AS t(id) WHERE NOT EXISTS (
+             SELECT 1 FROM sender_leases l JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+             WHERE l.sender_id = t.id)",
+    )
+    .bind(senders)
+    .fetch_all(pool)
+    .await
+}
+
+/// Shows whether a worker reaches the platform of its accounts.
+pub async fn set_cut_off(pool: &PgPool, worker_id: Uuid, cut_off: bool) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE workers SET cut_off_since = CASE WHEN $2 THEN now() END WHERE id = $1")
+        .bind(worker_id)
+        .bind(cut_off)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// Keeps that the platform told the sender as a whole to wait, for whoever owns it then.
+pub async fn hold(pool: &PgPool, sender_id: Uuid, wait: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE sender_leases SET held_until = GREATEST(held_until, now() + make_interval(secs => $2)) WHERE sender_id = $1",
+    )
+    .bind(sender_id)
+    .bind(wait.as_secs_f64())
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Keeps that the sender must not be connected for some time, for whoever owns it then.
+pub async fn connect_later(pool: &PgPool, sender_id: Uuid, wait: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE sender_leases SET connect_after = now() + make_interval(secs => $2) WHERE sender_id = $1")
+        .bind(sender_id)
+        .bind(wait.as_secs_f64())
         .execute(pool)
         .await
         .map(drop)

@@ -77,6 +77,10 @@ impl Service {
             return Err(format!("{} exists already: remove it", folder.display()).into());
         }
         std::fs::create_dir_all(&self.data)?;
+        self.start_in(folder, worker).await
+    }
+
+    async fn start_in(&mut self, folder: PathBuf, worker: bool) -> Result<Running> {
         let address = free_address()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let process = Command::new(&self.binary)
@@ -129,9 +133,28 @@ impl Service {
         Ok(())
     }
 
+    /// Ends it and starts it again on the same data.
+    pub async fn restart(&mut self) -> Result<Target> {
+        let running = self.end().await?.ok_or("the service does not run")?;
+        let bots = running.bots;
+        let mut running = self.start_in(running.folder, running.worker).await?;
+        running.bots = bots;
+        let roots = running.process.id().into_iter().collect();
+        let target = Target { endpoint: running.endpoint.clone(), bots: running.bots.clone(), roots };
+        self.running = Some(running);
+        Ok(target)
+    }
+
     /// Ends it and removes its folder.
     pub async fn stop(&mut self) -> Result<()> {
-        let Some(mut running) = self.running.take() else { return Ok(()) };
+        if let Some(running) = self.end().await? {
+            std::fs::remove_dir_all(&running.folder)?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<Option<Running>> {
+        let Some(mut running) = self.running.take() else { return Ok(None) };
         let pid = running.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             kill_process(pid, Signal::TERM)?;
@@ -139,8 +162,7 @@ impl Service {
         if tokio::time::timeout(STOP, running.process.wait()).await.is_err() {
             return Err(format!("the service does not end; its data stays in {}", running.folder.display()).into());
         }
-        std::fs::remove_dir_all(&running.folder)?;
-        Ok(())
+        Ok(Some(running))
     }
 }
 

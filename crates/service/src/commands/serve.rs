@@ -13,6 +13,7 @@ use crate::server::{self, Ground, Roles};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+use crate::worker::watchdog;
 
 use super::{keyring_path, token_options};
 
@@ -80,6 +81,12 @@ impl Serve {
             tokens,
             metrics,
         };
+        if self.roles.contains(&Role::Worker)
+            && !database.is_embedded()
+            && let Some(limit) = settings.worker.watchdog
+        {
+            tokio::spawn(watchdog::keep(limit));
+        }
         let roles = Roles { api: self.roles.contains(&Role::Api), worker: self.roles.contains(&Role::Worker) };
         let address = server::start(settings, roles, ground, shutdown).await?;
         let data_dir = settings.data_dir.display();

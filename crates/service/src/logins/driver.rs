@@ -294,7 +294,7 @@ impl Driver {
         let busy_ms = i64::try_from(std::mem::take(&mut self.busy).as_millis()).unwrap_or(i64::MAX);
         let progress = Progress {
             id: self.id,
-            worker_id: self.context.worker_id,
+            worker_id: self.context.ownership.worker_id,
             status,
             step,
             qr,

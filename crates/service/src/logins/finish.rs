@@ -132,7 +132,7 @@ async fn write(
         table::settle_unanswered(&mut *tx, id).await?;
         table::renew(&mut *tx, &proven).await?
     };
-    let owned = !leases::acquire_in(&mut *tx, context.worker_id, &[id]).await?.is_empty();
+    let owned = !leases::acquire_in(&mut *tx, context.ownership.worker_id, &[id], 1).await?.is_empty();
     table::tell(&mut *tx, row.user_id, id, AccountStatus::Active, None, None).await?;
     let log = store::logs::NewLog {
         user_id: row.user_id,

@@ -37,7 +37,9 @@ pub async fn run(context: Arc<Context>) {
             if at > Instant::now() {
                 continue;
             }
-            if let Err(why) = leave(&context, id, seconds).await {
+            // Dropped with the worker's term: another worker may log it out then.
+            let left = context.ownership.term().run_until_cancelled_owned(leave(&context, id, seconds)).await;
+            if let Err(why) = left.unwrap_or_else(|| Err("the worker's term ended".into())) {
                 let wait = Duration::from_secs(1 << count.min(9)).min(LONGEST);
                 tracing::info!(account_id = %id, why, wait_seconds = wait.as_secs(), "an account is logged out later");
                 tries.insert(id, (Instant::now() + wait, count + 1));
@@ -49,7 +51,7 @@ pub async fn run(context: Arc<Context>) {
 /// Logs one account out and erases it.
 async fn leave(context: &Context, id: Uuid, seconds: f64) -> Result<(), String> {
     let text = |error: sqlx::Error| error.to_string();
-    let owned = leases::acquire(&context.pool, context.worker_id, &[id]).await.map_err(text)?;
+    let owned = leases::acquire(&context.pool, context.ownership.worker_id, &[id], 1).await.map_err(text)?;
     if owned.is_empty() {
         return Err("another worker still ends its connection".into());
     }

@@ -65,15 +65,16 @@ impl Manager {
 
     /// Starts to drive a login that nobody drives; false when it is another worker's, or over.
     async fn drive(&mut self, id: Uuid) -> bool {
-        match logins::claim(&self.context.pool, id, self.context.worker_id).await {
+        match logins::claim(&self.context.pool, id, self.context.ownership.worker_id).await {
             Ok(Some(row)) => {
                 let (inputs, received) = mpsc::unbounded_channel();
                 self.drivers.insert(id, inputs);
-                let context = self.context.clone();
+                let (context, term) = (self.context.clone(), self.context.ownership.term());
                 self.running.spawn(async move {
+                    // Dropped with the worker's term, and its connection with it: another worker takes the login up then.
+                    let driving = term.run_until_cancelled_owned(driver::run(context, row, received));
                     // In a task of its own, so that a panic ends this login only.
-                    let driven = tokio::spawn(driver::run(context, row, received)).await;
-                    if let Err(error) = driven {
+                    if let Err(error) = tokio::spawn(driving).await {
                         tracing::error!(%error, login_id = %id, "a login broke");
                     }
                     id

@@ -1,8 +1,13 @@
 //! Telegram accounts as senders: each is connected once, by the worker that owns it.
 //!
-//! - [`live`]: one connected account, with the tasks that take its updates and store its session.
+//! - [`live`]: one connected account, with the task that takes its updates;
+//! - `care`: asks each for a sign of life, and stores what it learnt;
+//! - `budget`: how fast accounts are connected; `uplink`: whether Telegram can be reached from here at all.
 
+mod budget;
+mod care;
 pub mod live;
+mod uplink;
 
 use std::{
     collections::HashMap,
@@ -12,50 +17,139 @@ use std::{
 
 use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use sqlx::PgPool;
+use store::{group::Group, leases::Lease};
 use telegram::{
-    accounts::{AccountStatus, Client, table},
+    accounts::{
+        AccountStatus, Client,
+        inbound::{self, StoreInbound},
+        table,
+    },
     mtproto::{Account, Kind, PeerId, Problem, SessionData},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::telegram_client::Application;
 use crate::{
     queue::{Hint, Hints},
     secrets::{Envelope, Sealer, purpose},
-    worker::{Limits, OpenError, Opened},
+    tasks::local::{DeadLetters, Spread},
+    worker::{Limits, OpenError, Opened, Ownership},
 };
-use live::Live;
+use budget::Budget;
+use care::Care;
+use live::{Live, Shared};
+use uplink::Uplink;
+
+/// How many accounts' updates go into one commit at most.
+const INBOUND: usize = 500;
+/// How many accounts are asked for a sign of life at the same time.
+const PROBES_AT_ONCE: usize = 64;
+/// How often it is looked for the next term after the end of one.
+const NEXT_TERM: Duration = Duration::from_millis(200);
 
 /// What an account's session is bound to.
 pub fn session_purpose(id: Uuid) -> String {
     purpose("telegram_sessions", id, "session_data")
 }
 
+/// What [`TelegramAccounts`] is made of.
+pub struct Parts {
+    /// The database.
+    pub pool: PgPool,
+    /// Seals sessions.
+    pub sealer: Sealer,
+    /// Without an application, accounts stay unconnected.
+    pub application: Option<Application>,
+    /// Whether this worker may speak for accounts.
+    pub ownership: Arc<Ownership>,
+    /// Of every account.
+    pub limits: Limits,
+    /// How often each is asked for a sign of life.
+    pub probe_every: Duration,
+    /// How many all workers connect in a second.
+    pub connects_per_second: u32,
+    /// Wakes the actors of accounts.
+    pub hints: Hints,
+}
+
 /// The connected accounts of this process.
 pub struct TelegramAccounts {
-    pool: PgPool,
-    sealer: Sealer,
+    shared: Arc<Shared>,
     application: Option<Application>,
     limits: Limits,
-    probe_every: Duration,
-    hints: Hints,
-    live: Mutex<HashMap<Uuid, Arc<Live>>>,
+    budget: Budget,
+    uplink: Arc<Uplink>,
+    live: LiveAccounts,
+    care: Arc<Spread<Care>>,
     /// Logged in just now by this process: their connection goes on.
     adopted: Mutex<HashMap<Uuid, (i32, Account)>>,
 }
 
+/// The accounts that are connected here.
+#[derive(Clone, Default)]
+pub struct LiveAccounts(Arc<Mutex<HashMap<Uuid, Arc<Live>>>>);
+
+impl LiveAccounts {
+    fn get(&self, id: Uuid) -> Option<Arc<Live>> {
+        lock(&self.0).get(&id).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Live>> {
+        lock(&self.0).values().cloned().collect()
+    }
+}
+
 impl TelegramAccounts {
-    /// Without an application, accounts stay unconnected. `probe_every` is how often each is asked for a sign of life.
-    pub fn new(
-        pool: PgPool,
-        sealer: Sealer,
-        application: Option<Application>,
-        limits: Limits,
-        probe_every: Duration,
-        hints: Hints,
-    ) -> Self {
-        let (live, adopted) = (Mutex::default(), Mutex::default());
-        Self { pool, sealer, application, limits, probe_every, hints, live, adopted }
+    /// Starts the tasks that care for all accounts together; they end with `stop`.
+    pub fn start(parts: Parts, stop: CancellationToken) -> Arc<Self> {
+        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, hints } = parts;
+        let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
+        let inbound = Group::spawn(inbound, INBOUND);
+        let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
+        let live = LiveAccounts::default();
+        let uplink = Arc::new(Uplink::default());
+        // Local tasks that are dead are in the log; an account that gives no sign of life is connected anew.
+        let care = Spread::new(Care { live: live.clone() }, probe_every, PROBES_AT_ONCE, DeadLetters::new().0);
+        tokio::spawn(care.clone().run(stop.clone()));
+        tokio::spawn(uplink::watch(uplink.clone(), live.clone(), stop.clone()));
+        let budget = Budget::new(connects_per_second);
+        let this = Self { shared, application, limits, budget, uplink, live, care, adopted: Mutex::default() };
+        let this = Arc::new(this);
+        tokio::spawn(this.clone().end_with_terms(stop));
+        this
+    }
+
+    /// Drops every connection at the end of each term of this worker. Nothing here waits: the others may connect the same sessions
+    /// soon after.
+    async fn end_with_terms(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let term = self.shared.ownership.term();
+            if stop.run_until_cancelled(term.cancelled()).await.is_none() {
+                return;
+            }
+            lock(&self.adopted).clear();
+            let live = self.live.all();
+            for live in &live {
+                live.cut();
+            }
+            tracing::warn!(accounts = live.len(), "the connections of all accounts were dropped");
+            while self.shared.ownership.term().is_cancelled() {
+                if stop.run_until_cancelled(tokio::time::sleep(NEXT_TERM)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether Telegram cannot be reached from here at all.
+    pub fn is_cut_off(&self) -> bool {
+        self.uplink.is_cut_off()
+    }
+
+    /// So many workers share the budget of connects.
+    pub fn shared_by(&self, workers: u32) {
+        self.budget.shared_by(workers);
     }
 
     /// The application's identity.
@@ -65,12 +159,16 @@ impl TelegramAccounts {
 
     /// Takes over the connection of a login that has just succeeded.
     pub fn adopt(&self, id: Uuid, login_epoch: i32, account: Account) {
-        lock(&self.adopted).insert(id, (login_epoch, account));
+        let mut adopted = lock(&self.adopted);
+        // Else the connection ends here: its account is another worker's soon.
+        if self.shared.ownership.holds() {
+            adopted.insert(id, (login_epoch, account));
+        }
     }
 
     /// The connected account, if this process has it.
     pub fn live(&self, id: Uuid) -> Option<Arc<Live>> {
-        lock(&self.live).get(&id).cloned()
+        self.live.get(id)
     }
 
     /// Accounts that should be connected and that nobody owns.
@@ -78,17 +176,33 @@ impl TelegramAccounts {
         if self.application.is_none() {
             return Ok(Vec::new());
         }
-        table::unowned(&self.pool).await
+        table::unowned(&self.shared.pool).await
     }
 
-    /// Connects an account and proves that it is alive.
-    pub async fn open(&self, id: Uuid) -> Result<Opened, OpenError> {
+    /// Connects an account and proves that it is alive. What was begun is gone when the future is dropped or the worker's term ends.
+    pub async fn open(&self, lease: &Lease) -> Result<Opened, OpenError> {
+        let term = self.shared.ownership.term();
+        let opened = term.run_until_cancelled(self.open_in_term(lease)).await;
+        if term.is_cancelled()
+            && let Some(live) = self.live.get(lease.sender_id)
+        {
+            live.cut();
+        }
+        opened.unwrap_or_else(|| Err(OpenError::Later("the worker's term ended".into())))
+    }
+
+    async fn open_in_term(&self, lease: &Lease) -> Result<Opened, OpenError> {
+        let id = lease.sender_id;
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
-        let stored = table::stored_session(&self.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
+        let adopted = lock(&self.adopted).remove(&id);
+        if adopted.is_none() {
+            self.budget.turn().await;
+        }
+        let stored =
+            table::stored_session(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         if !stored.is_active {
             return Err(OpenError::Inactive);
         }
-        let adopted = lock(&self.adopted).remove(&id);
         let account = match adopted {
             Some((epoch, account)) if epoch == stored.login_epoch => account,
             other => {
@@ -98,24 +212,30 @@ impl TelegramAccounts {
                 self.connect(id, &stored).await?
             }
         };
-        let (pool, sealer, hints) = (self.pool.clone(), self.sealer.clone(), self.hints.clone());
-        let live = Live::start(pool, sealer, hints, id, &stored, account).await;
-        live.probe(self.probe_every);
-        lock(&self.live).insert(id, live.clone());
+        let live = Live::start(self.shared.clone(), *lease, &stored, account).await;
+        lock(&self.live.0).insert(id, live.clone());
+        self.care.add(id);
         let version = stored.login_epoch.to_string();
-        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })
+        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version, is_connected: true })
     }
 
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
         let Some(application) = &self.application else { return Err(OpenError::Inactive) };
         let envelope = Envelope::from_json(stored.session_data.clone()).map_err(|e| later(&e))?;
-        let bytes = self.sealer.open(&session_purpose(id), &envelope).await.map_err(|e| later(&e))?;
-        let data = SessionData::from_bytes(&bytes).map_err(|e| later(&e))?;
+        let bytes = self.shared.sealer.open(&session_purpose(id), &envelope).await.map_err(|e| later(&e))?;
+        let mut data = SessionData::from_bytes(&bytes).map_err(|e| later(&e))?;
+        let positions = inbound::positions(&self.shared.pool, id, stored.login_epoch).await.map_err(|e| later(&e))?;
+        data.updates.take_up(positions);
         let client: Client = serde_json::from_value(stored.client.clone()).map_err(|e| later(&e))?;
         let options = application.options(&client).await.map_err(|e| later(&e))?;
         let connected = async { Account::connect(&options, options.open_session(data).await?).await };
-        let problem = match connected.await {
+        let connected = connected.await;
+        // A proxy of its own says nothing of the way from here.
+        if client.proxy.is_none() {
+            self.uplink.note(id, !connected.as_ref().is_err_and(|problem| problem.kind == Kind::Unreachable));
+        }
+        let problem = match connected {
             Ok(account) => {
                 self.set_status(id, stored.login_epoch, AccountStatus::Active, None).await;
                 return Ok(account);
@@ -127,11 +247,14 @@ impl TelegramAccounts {
             return Err(OpenError::Inactive);
         }
         self.set_status(id, stored.login_epoch, AccountStatus::Connecting, Some(problem.code)).await;
-        Err(OpenError::Later(problem.to_string()))
+        match problem.retry_after() {
+            Some(wait) => Err(OpenError::NotBefore(wait)),
+            None => Err(OpenError::Later(problem.to_string())),
+        }
     }
 
     async fn set_status(&self, id: Uuid, epoch: i32, status: AccountStatus, reason: Option<&str>) {
-        if let Err(error) = table::set_status(&self.pool, id, epoch, status, reason, None).await {
+        if let Err(error) = table::set_status(&self.shared.pool, id, epoch, status, reason, None).await {
             tracing::warn!(%error, account_id = %id, status = status.name(), "an account's state could not be written");
         }
     }
@@ -142,7 +265,8 @@ impl TelegramAccounts {
         if let Some((_, account)) = adopted {
             account.close().await;
         }
-        let live = lock(&self.live).remove(&id);
+        self.care.remove(id);
+        let live = lock(&self.live.0).remove(&id);
         if let Some(live) = live {
             live.close().await;
         }
@@ -156,14 +280,14 @@ impl TelegramAccounts {
             AccountStatus::NeedsLogin
         };
         let epoch = version.parse().unwrap_or_default();
-        table::set_status(&self.pool, id, epoch, status, Some(code), None).await?;
-        let stored = table::stored_session(&self.pool, id).await?;
+        table::set_status(&self.shared.pool, id, epoch, status, Some(code), None).await?;
+        let stored = table::stored_session(&self.shared.pool, id).await?;
         Ok(stored.is_none_or(|stored| stored.login_epoch == epoch))
     }
 
     /// Gives a hint that the state of an account changed.
     pub fn changed(&self, id: Uuid) {
-        self.hints.give(Hint::Changed(id));
+        self.shared.hints.give(Hint::Changed(id));
     }
 }
 

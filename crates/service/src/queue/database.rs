@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Hint;
+use super::{Arrived, Hint};
 
 const CHANNEL: &str = "integrations_hints";
 /// Hints in one notification: PostgreSQL takes payloads of up to 8000 bytes, a hint has 33.
@@ -44,7 +44,7 @@ impl DatabaseHints {
     }
 
     /// Hands every hint that other processes give to `local`, until stopped. Listens again after a lost connection.
-    pub async fn listen(pool: PgPool, local: mpsc::UnboundedSender<Hint>, stop: CancellationToken) {
+    pub async fn listen(pool: PgPool, local: mpsc::UnboundedSender<Arrived>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
@@ -58,13 +58,13 @@ impl DatabaseHints {
     }
 }
 
-async fn listen_once(pool: &PgPool, local: &mpsc::UnboundedSender<Hint>) -> Result<(), sqlx::Error> {
+async fn listen_once(pool: &PgPool, local: &mpsc::UnboundedSender<Arrived>) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     loop {
         let notification = listener.recv().await?;
         for hint in decode(notification.payload()) {
-            if local.send(hint).is_err() {
+            if local.send(Arrived::FromAfar(hint)).is_err() {
                 return Ok(());
             }
         }

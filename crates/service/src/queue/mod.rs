@@ -26,22 +26,40 @@ impl Hint {
     }
 }
 
+/// A hint, and the way it came to the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arrived {
+    /// From this process: the sender's owner may be in another.
+    Here(Hint),
+    /// Through the carrier: every worker got it.
+    FromAfar(Hint),
+}
+
+impl Arrived {
+    /// The hint.
+    pub fn hint(self) -> Hint {
+        match self {
+            Self::Here(hint) | Self::FromAfar(hint) => hint,
+        }
+    }
+}
+
 /// Where hints go: to this process's own worker, or through the carrier to the others.
 #[derive(Clone)]
 pub struct Hints {
-    local: Option<mpsc::UnboundedSender<Hint>>,
+    local: Option<mpsc::UnboundedSender<Arrived>>,
     carrier: DatabaseHints,
 }
 
 impl Hints {
     /// `local` is the worker of this process, if it has one; it passes on what is not its own.
-    pub fn new(local: Option<mpsc::UnboundedSender<Hint>>, carrier: DatabaseHints) -> Self {
+    pub fn new(local: Option<mpsc::UnboundedSender<Arrived>>, carrier: DatabaseHints) -> Self {
         Self { local, carrier }
     }
 
     /// Gives a hint. Never waits and never fails: a lost hint is found by the sweep.
     pub fn give(&self, hint: Hint) {
-        let undelivered = self.local.as_ref().is_none_or(|local| local.send(hint).is_err());
+        let undelivered = self.local.as_ref().is_none_or(|local| local.send(Arrived::Here(hint)).is_err());
         if undelivered {
             self.carrier.publish(hint);
         }

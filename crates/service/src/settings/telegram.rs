@@ -20,6 +20,8 @@ pub struct TelegramSettings {
     pub group_per_minute: u32,
     /// Messages per second of one account.
     pub account_per_second: u32,
+    /// Accounts that all workers together connect in a second.
+    pub account_connects_per_second: u32,
     /// How often a connected account is asked for a sign of life.
     pub account_probe: Duration,
     /// Time limit of one call.
@@ -61,6 +63,7 @@ impl TelegramSettings {
             private_chat_per_second: from.integer("private_chat_per_second", 1..=1000),
             group_per_minute: from.integer("group_per_minute", 1..=60_000),
             account_per_second: from.integer("account_per_second", 1..=1000),
+            account_connects_per_second: from.integer("account_connects_per_second", 1..=100_000),
             account_probe: from.seconds("account_probe_seconds", 1..=60),
             request_timeout: from.seconds("request_timeout_seconds", 1..=600),
             give_up_after: from.seconds("give_up_seconds", 1..=31_536_000),

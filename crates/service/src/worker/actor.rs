@@ -2,29 +2,28 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use platform::{Hold, Refusal, Verdict};
 use store::{
     delivery::{self, Look},
-    leases::Lease,
+    leases::{self, Lease},
 };
 use tokio::{
-    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Context, OpenError, Opened,
+    Context, Opened,
     attempt::{self, Settled, Then},
     backoff::backoff,
+    mailbox::Mailbox,
+    opening::open,
     plan::{Next, Plan, WINDOW},
 };
 
@@ -35,26 +34,6 @@ const LOOK_WHEN_FULL: Duration = Duration::from_millis(100);
 /// How long the failures of a name count towards its next wait.
 const FORGET_NAME_AFTER: Duration = Duration::from_mins(5);
 
-/// How the router speaks to an actor. However often it is called before it listens, it looks once.
-#[derive(Default)]
-pub struct Mailbox {
-    changed: AtomicBool,
-    wake: Notify,
-}
-
-impl Mailbox {
-    /// There is work.
-    pub fn work(&self) {
-        self.wake.notify_one();
-    }
-
-    /// The sender's credentials or state changed.
-    pub fn changed(&self) {
-        self.changed.store(true, Ordering::Release);
-        self.wake.notify_one();
-    }
-}
-
 /// Why an actor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -62,6 +41,10 @@ pub enum End {
     Stopped,
     /// Another worker owns the sender now.
     NotOwned,
+    /// The sender is to be given to another worker.
+    Moved,
+    /// This worker's term ended, and with it the sender's connection.
+    Fenced,
     /// The sender is gone, off or dead; its messages wait.
     Inactive,
     /// The actor or one of its attempts panicked. The next owner calls what was on the wire unknown.
@@ -76,6 +59,8 @@ enum Done {
 struct Actor {
     context: Arc<Context>,
     lease: Lease,
+    /// The term in which the sender was opened.
+    term: CancellationToken,
     mailbox: Arc<Mailbox>,
     opened: Opened,
     plan: Plan,
@@ -97,14 +82,17 @@ pub async fn run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> 
 }
 
 async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
-    let opened = match open(&context, lease.sender_id).await {
+    let term = context.ownership.term();
+    let opened = match open(&context, &lease, &mailbox).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
-    let plan = Plan::new(opened.limits);
+    let mut plan = Plan::new(opened.limits);
+    plan.held_until = lease.held_for().map(|wait| Instant::now() + wait);
     let actor = Actor {
         context,
         lease,
+        term,
         mailbox,
         opened,
         plan,
@@ -117,28 +105,11 @@ async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>
     actor.run().await
 }
 
-async fn open(context: &Context, sender_id: Uuid) -> Result<Opened, End> {
-    let mut tries = 0;
-    loop {
-        match context.senders.open(sender_id).await {
-            Ok(opened) => return Ok(opened),
-            Err(OpenError::Gone | OpenError::Inactive) => return Err(End::Inactive),
-            Err(OpenError::Later(reason)) => {
-                tries += 1;
-                tracing::warn!(%sender_id, reason, "a sender cannot be opened now");
-                tokio::select! {
-                    () = context.stop.cancelled() => return Err(End::Stopped),
-                    () = tokio::time::sleep(backoff(tries)) => {}
-                }
-            }
-        }
-    }
-}
-
 impl Actor {
     async fn run(mut self) -> End {
         let context = self.context.clone();
         let mailbox = self.mailbox.clone();
+        let term = self.term.clone();
         let end = loop {
             if self.refill_at.is_some_and(|at| at <= Instant::now()) {
                 self.refill().await;
@@ -147,7 +118,9 @@ impl Actor {
             let timer = [next, self.refill_at].into_iter().flatten().min();
             let ended = tokio::select! {
                 () = context.stop.cancelled() => Some(End::Stopped),
-                () = mailbox.wake.notified() => self.woken().await,
+                // Nothing of this kind is connected to be fenced: another owner's start is what ends it.
+                () = term.cancelled(), if self.opened.is_connected => Some(End::Fenced),
+                () = mailbox.woken() => self.woken().await,
                 Some(done) = self.running.join_next() => match done {
                     Ok(done) => self.settle(done).await,
                     Err(error) => {
@@ -167,9 +140,13 @@ impl Actor {
     }
 
     async fn woken(&mut self) -> Option<End> {
-        if self.mailbox.changed.swap(false, Ordering::AcqRel) {
+        if self.mailbox.is_to_leave() {
+            return Some(End::Moved);
+        }
+        if self.mailbox.take_changed() {
             self.context.senders.close(self.lease.sender_id).await;
-            match open(&self.context, self.lease.sender_id).await {
+            self.term = self.context.ownership.term();
+            match open(&self.context, &self.lease, &self.mailbox).await {
                 Ok(opened) => {
                     self.plan.set_limits(opened.limits);
                     self.opened = opened;
@@ -264,12 +241,16 @@ impl Actor {
         match settled.then {
             Then::GoOn => {}
             Then::Hold { wait, imposed } => {
+                let before = self.plan.held_until;
                 match imposed {
                     Some(Hold::Sender) => self.plan.held_until = Some(now + wait),
                     Some(Hold::Chat) => self.plan.wait_imposed(settled.chat_id, now, now + wait),
                     None => self.plan.hold_chat(settled.chat_id, now + wait),
                 }
                 self.look_at(now + wait);
+                if self.plan.held_until != before {
+                    self.keep_hold(wait).await;
+                }
             }
             Then::Moved { to } => self.move_chat(settled.chat_id, to).await,
             Then::Later => self.look_at(now + LOOK_AGAIN),
@@ -277,6 +258,13 @@ impl Actor {
             Then::SenderDead { code, description } => return self.sender_dead(code, &description).await,
         }
         None
+    }
+
+    /// The platform told the sender as a whole to wait: also the next owner must, or the wait grows.
+    async fn keep_hold(&self, wait: Duration) {
+        if let Err(error) = leases::hold(&self.context.pool, self.lease.sender_id, wait).await {
+            tracing::warn!(%error, sender_id = %self.lease.sender_id, "a wait of the whole sender is known to this worker only");
+        }
     }
 
     /// A chat lives on under another id: so does its queue. Done here, where nothing can start meanwhile: what stands behind the

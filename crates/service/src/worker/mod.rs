@@ -1,19 +1,24 @@
 //! The worker: owns senders and delivers their messages.
 //!
 //! - [`router`]: takes hints, sweeps for lost ones, acquires senders, runs one actor for each;
-//! - [`actor`]: delivers one sender's messages in order, within its limits;
+//! - [`balance`]: how many senders are this worker's share;
+//! - [`actor`]: delivers one sender's messages in order, within its limits; [`mailbox`]: how it is told to; [`opening`]: its sender;
 //! - [`plan`]: what an actor knows of its due messages and of its chats;
 //! - [`attempt`]: one attempt, from `queued → sending` to its outcome;
-//! - [`ownership`]: the worker's own row, and when to stop because it could not be renewed;
+//! - [`ownership`]: the worker's own row, and when to stop because it could not be renewed; [`watchdog`]: for when it hangs;
 //! - [`pace`], [`backoff`]: how often, and when again.
 
 mod actor;
 mod attempt;
 mod backoff;
+mod balance;
+mod mailbox;
+mod opening;
 mod ownership;
 mod pace;
 mod plan;
 mod router;
+pub mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +27,7 @@ use sqlx::PgPool;
 use store::{
     delivery::{Due, Finish, Start},
     group::Group,
+    leases::Lease,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -39,11 +45,17 @@ const LOOKS: usize = 64;
 
 /// Opens senders and marks dead ones: what the worker needs to know of the platforms.
 pub trait Senders: Send + Sync + 'static {
-    /// Opens a sender with its present credentials.
-    fn open(&self, sender_id: Uuid) -> BoxFuture<'_, Result<Opened, OpenError>>;
+    /// Opens a sender with its present credentials. When the future is dropped, what it began is gone.
+    fn open<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Opened, OpenError>>;
 
     /// Ends what [`Senders::open`] opened: when it returns, the last byte was sent.
     fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()>;
+
+    /// Whether this process cannot reach a platform that others may reach: then they should have its senders.
+    fn is_cut_off(&self) -> bool;
+
+    /// So many workers share the budgets of the whole service now.
+    fn shared_by(&self, workers: u32);
 
     /// Senders that are to be kept open also without messages, and that nobody owns.
     fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>>;
@@ -68,6 +80,8 @@ pub struct Opened {
     pub limits: Limits,
     /// Names the credentials it was opened with; changes when they are replaced.
     pub version: String,
+    /// It keeps a connection, which must end with the worker's term.
+    pub is_connected: bool,
 }
 
 /// Why a sender could not be opened.
@@ -82,6 +96,9 @@ pub enum OpenError {
     /// The database, or the keys that seal the credentials, cannot be reached now.
     #[error("the sender cannot be opened now: {0}")]
     Later(String),
+    /// The platform asks not to try before so long.
+    #[error("the platform lets the sender connect in {} s only", .0.as_secs())]
+    NotBefore(Duration),
 }
 
 /// What all parts of a worker share.
@@ -112,12 +129,12 @@ impl Context {
     /// Puts the parts together and starts the tasks that commit.
     pub fn new(
         pool: PgPool,
+        ownership: Arc<Ownership>,
         senders: Arc<dyn Senders>,
         hints: Hints,
         give_up_after: Duration,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let ownership = Arc::new(Ownership::new());
         let limit = i64::try_from(plan::WINDOW).unwrap_or(i64::MAX);
         // Each group has one statement at a time.
         let hot = store::db::hot(&pool, 3);

@@ -1,7 +1,10 @@
-//! The worker's own row, and when to stop because it could not be renewed.
+//! The worker's own row, and the terms in which the worker may act.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,9 +15,13 @@ use uuid::Uuid;
 
 /// How often the row is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// Without a renewal for so long, the worker starts nothing more: the others may take its senders after
-/// [`store::leases::VALID_SECONDS`].
+/// How long the database may take for that.
+const RENEW_WITHIN: Duration = Duration::from_secs(2);
+/// Without a renewal for so long, the worker starts nothing more and drops its connections: the others may take its senders
+/// after [`store::leases::VALID_SECONDS`].
 const FENCE_AFTER_MS: u64 = 4000;
+/// How often it is looked whether that time is over. Not one timer for the whole time: timers stand still while the machine sleeps.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// This process as a worker.
 pub struct Ownership {
@@ -23,6 +30,7 @@ pub struct Ownership {
     host: String,
     /// When the last renewal that succeeded was sent, in milliseconds of a clock that counts suspend; 0 is never.
     renewed_at: AtomicU64,
+    term: Mutex<CancellationToken>,
 }
 
 impl Ownership {
@@ -33,6 +41,7 @@ impl Ownership {
             worker_id: Uuid::now_v7(),
             host: uname.nodename().to_string_lossy().into_owned(),
             renewed_at: AtomicU64::new(0),
+            term: Mutex::default(),
         }
     }
 
@@ -42,36 +51,60 @@ impl Ownership {
         renewed_at != 0 && boot_ms().saturating_sub(renewed_at) < FENCE_AFTER_MS
     }
 
+    /// The present term: cancelled when the worker must not speak for its senders any more. A later renewal begins another one.
+    /// Every connection of a sender belongs to the term in which it was begun.
+    pub fn term(&self) -> CancellationToken {
+        self.lock().clone()
+    }
+
     /// Renews the row once.
     pub async fn renew(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let sent_at = boot_ms();
         store::leases::renew(pool, self.worker_id, &self.host, env!("CARGO_PKG_VERSION")).await?;
+        let mut term = self.lock();
         self.renewed_at.store(sent_at, Ordering::Release);
+        if term.is_cancelled() && self.holds() {
+            *term = CancellationToken::new();
+            tracing::info!("the worker goes on");
+        }
         Ok(())
     }
 
-    /// Renews the row each second until stopped.
+    /// Renews the row each second, and ends the term when that fails for too long, until stopped.
     pub async fn keep(&self, pool: &PgPool, stop: CancellationToken) {
-        let mut held = true;
+        let both = async { tokio::join!(self.renew_always(pool), self.fence_in_time()) };
+        stop.run_until_cancelled(both).await;
+    }
+
+    async fn renew_always(&self, pool: &PgPool) {
         loop {
-            match tokio::time::timeout(Duration::from_secs(2), self.renew(pool)).await {
+            match tokio::time::timeout(RENEW_WITHIN, self.renew(pool)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "the worker's row could not be renewed"),
                 Err(_) => tracing::warn!("the worker's row could not be renewed: the database does not answer"),
             }
-            if held != self.holds() {
-                held = !held;
-                if held {
-                    tracing::info!("the worker goes on");
-                } else {
-                    tracing::warn!("the worker starts nothing until the database answers again");
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RENEW_EVERY) => {}
-            }
+            tokio::time::sleep(RENEW_EVERY).await;
         }
+    }
+
+    async fn fence_in_time(&self) {
+        loop {
+            self.fence_if_late();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn fence_if_late(&self) {
+        let term = self.lock();
+        if !self.holds() && !term.is_cancelled() {
+            term.cancel();
+            tracing::warn!("the worker drops its connections and starts nothing until the database answers again");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
+        // A panic elsewhere leaves a whole token behind.
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,4 +117,36 @@ impl Default for Ownership {
 fn boot_ms() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewed(ago_ms: u64) -> Ownership {
+        let ownership = Ownership::new();
+        ownership.renewed_at.store(boot_ms() - ago_ms, Ordering::Release);
+        ownership
+    }
+
+    #[test]
+    fn a_term_lasts_as_long_as_the_row_is_renewed() {
+        let ownership = renewed(0);
+        ownership.fence_if_late();
+        assert!(ownership.holds() && !ownership.term().is_cancelled());
+    }
+
+    #[test]
+    fn a_late_renewal_ends_the_term_for_good() {
+        let ownership = renewed(FENCE_AFTER_MS);
+        let term = ownership.term();
+        assert!(!ownership.holds(), "nothing starts, even before the term is ended");
+        ownership.fence_if_late();
+        assert!(term.is_cancelled());
+    }
+
+    #[test]
+    fn a_worker_that_never_entered_itself_holds_nothing() {
+        assert!(!Ownership::new().holds());
+    }
 }

@@ -1,5 +1,6 @@
 //! Accounts: their table, and the table of logins.
 
+pub mod inbound;
 pub mod logins;
 pub mod table;
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder};
-use store::Slice;
+use store::{Slice, leases::Lease};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -261,14 +261,26 @@ pub async fn stored_session(pool: &PgPool, id: Uuid) -> Result<Option<StoredSess
     .await
 }
 
-/// Stores the session anew, if the account still has the login that it belongs to.
-pub async fn save_session(pool: &PgPool, id: Uuid, login_epoch: i32, sealed: &Value) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query("UPDATE telegram_sessions SET session_data = $3 WHERE id = $1 AND login_epoch = $2")
-        .bind(id)
-        .bind(login_epoch)
-        .bind(sealed)
-        .execute(pool)
-        .await?;
+/// Stores the session anew, if the account still has the login that it belongs to, and the worker still owns it: a former owner
+/// must not overwrite what the next one stored.
+pub async fn save_session(
+    pool: &PgPool,
+    lease: &Lease,
+    worker_id: Uuid,
+    login_epoch: i32,
+    sealed: &Value,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE telegram_sessions SET session_data = $3 WHERE id = $1 AND login_epoch = $2 AND EXISTS (
+             SELECT 1 FROM sender_leases WHERE sender_id = $1 AND worker_id = $4 AND epoch = $5)",
+    )
+    .bind(lease.sender_id)
+    .bind(login_epoch)
+    .bind(sealed)
+    .bind(worker_id)
+    .bind(lease.epoch)
+    .execute(pool)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -99,10 +99,23 @@ impl Connection {
         if !self.suspect.load(Ordering::Relaxed) {
             return Ok(());
         }
-        match self.call(&tl::functions::Ping { ping_id: rand::random() }).await {
-            Ok(_) => Ok(()),
+        match self.ping().await {
+            Ok(()) => Ok(()),
             Err(CallError::NoAnswer(why)) => Err(CallError::Unreachable(why)),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the server for an answer.
+    pub(super) async fn ping(&self) -> Result<(), CallError> {
+        self.call(&tl::functions::Ping { ping_id: rand::random() }).await.map(drop)
+    }
+
+    /// Drops the connections without waiting for their end.
+    pub(super) fn cut(&self) {
+        self.handle.quit();
+        if let Some(runner) = self.take_runner() {
+            runner.abort();
         }
     }
 

@@ -31,5 +31,5 @@ pub use options::{ClientOptions, Server, Socks5, Timeouts};
 pub use peer::PeerId;
 pub use problem::{Kind, Problem};
 pub use session::{Revision, Session};
-pub use session_data::{SelfUser, SessionData, SessionDataError};
+pub use session_data::{SelfUser, SessionData, SessionDataError, StreamPosition, UpdateState};
 pub use user::{AccountUser, mask_phone};

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::auth_key::AuthKey;
 use super::peer::{CachedPeer, PeerId};
-use super::session_data::{DataCenter, SelfUser, SessionData, UpdateState};
+use super::session_data::{DataCenter, SelfUser, SessionData, StreamPosition, UpdateState};
 
 /// How many peers a session remembers. A forgotten one is found again among the dialogs or by its name.
 const PEERS: usize = 1_000;
@@ -23,8 +23,8 @@ const PEERS: usize = 1_000;
 pub struct Revision {
     /// Changes without which the session cannot go on: keys, the home data centre, who is logged in. Store at once.
     pub keys: u64,
-    /// Changes of any kind. Those that are not of keys (peers, position in the updates) are stored now and then:
-    /// losing some only costs asking the server again.
+    /// Changes of any kind. Those that are not of keys (such as peers) are stored now and then: losing some only costs
+    /// asking the server again. The position in the updates is not counted, since it moves all the time.
     pub all: u64,
 }
 
@@ -38,6 +38,8 @@ pub struct Session {
 
 struct State {
     data: SessionData,
+    /// Up to where updates were received, when that is further than they were handled.
+    received: Option<UpdateState>,
     peers: HashMap<PeerId, (CachedPeer, u64)>,
     clock: u64,
 }
@@ -61,7 +63,11 @@ impl Session {
             clock += 1;
             peers.insert(peer.id(), (peer, clock));
         }
-        Self { state: Mutex::new(State { data, peers, clock }), revision: watch::Sender::default(), pinned }
+        Self {
+            state: Mutex::new(State { data, received: None, peers, clock }),
+            revision: watch::Sender::default(),
+            pinned,
+        }
     }
 
     /// The session as it is to be stored, and the revision which that is.
@@ -101,7 +107,24 @@ impl Session {
     /// Sets where the updates of the account begin.
     pub(super) fn set_position(&self, pts: i32, qts: i32, date: i32, seq: i32) {
         let updates = UpdateState { pts, qts, date, seq, channels: BTreeMap::new() };
-        self.change(|state| replace(&mut state.data.updates, updates, Change::Progress));
+        self.change(|state| {
+            state.received = None;
+            replace(&mut state.data.updates, updates, Change::Progress)
+        });
+    }
+
+    /// What lies between the updates that were received and those that were handled: how far each stream has moved.
+    pub(super) fn received(&self) -> Vec<StreamPosition> {
+        let state = self.lock();
+        state.received.as_ref().map_or_else(Vec::new, |received| received.moved_since(&state.data.updates))
+    }
+
+    /// What was received has been handled. Whoever keeps positions elsewhere need not store the session for it.
+    pub(super) fn confirm_received(&self) {
+        let mut state = self.lock();
+        if let Some(received) = state.received.take() {
+            state.data.updates = received;
+        }
     }
 
     pub(super) fn known_peer(&self, id: PeerId) -> Option<CachedPeer> {
@@ -265,19 +288,19 @@ impl grammers_session::Session for Session {
     }
 
     fn set_update_state(&self, progress: Progress) -> BoxFuture<'_, Result<(), Infallible>> {
-        self.change(|state| {
-            let mut updates = state.data.updates.clone();
-            match progress {
-                Progress::All(UpdatesState { pts, qts, date, seq, channels }) => {
-                    let channels = channels.into_iter().map(|channel| (channel.id, channel.pts)).collect();
-                    updates = UpdateState { pts, qts, date, seq, channels };
-                }
-                Progress::Primary { pts, date, seq } => updates = UpdateState { pts, date, seq, ..updates },
-                Progress::Secondary { qts } => updates.qts = qts,
-                Progress::Channel { id, pts } => drop(updates.channels.insert(id, pts)),
+        let mut state = self.lock();
+        let mut updates = state.received.take().unwrap_or_else(|| state.data.updates.clone());
+        match progress {
+            Progress::All(UpdatesState { pts, qts, date, seq, channels }) => {
+                let channels = channels.into_iter().map(|channel| (channel.id, channel.pts)).collect();
+                updates = UpdateState { pts, qts, date, seq, channels };
             }
-            replace(&mut state.data.updates, updates, Change::Progress)
-        });
+            Progress::Primary { pts, date, seq } => updates = UpdateState { pts, date, seq, ..updates },
+            Progress::Secondary { qts } => updates.qts = qts,
+            Progress::Channel { id, pts } => drop(updates.channels.insert(id, pts)),
+        }
+        state.received = (updates != state.data.updates).then_some(updates);
+        drop(state);
         done(())
     }
 }
@@ -312,6 +335,7 @@ mod tests {
         let channels = vec![ChannelState { id: 8, pts: 3 }];
         let state = UpdatesState { pts: 10, qts: 2, date: 100, seq: 5, channels };
         session.set_update_state(Progress::All(state.clone())).await.unwrap();
+        session.confirm_received();
 
         let (data, revision) = session.export();
         assert_eq!(revision, *session.changes().borrow());
@@ -331,8 +355,8 @@ mod tests {
         session.learn([user(7, 1)]);
         session.learn([user(7, 1)]);
         assert_eq!(*session.changes().borrow(), Revision { keys: 0, all: 1 });
-        session.set_update_state(Progress::Secondary { qts: 4 }).await.unwrap();
-        session.set_update_state(Progress::Secondary { qts: 4 }).await.unwrap();
+        session.set_position(1, 4, 1, 1);
+        session.set_position(1, 4, 1, 1);
         assert_eq!(*session.changes().borrow(), Revision { keys: 0, all: 2 });
         session.set_home_dc_id(5).await.unwrap();
         session.set_home_dc_id(5).await.unwrap();
@@ -344,6 +368,28 @@ mod tests {
         option.auth_key = Some([1; 256]);
         session.set_dc_option(&option).await.unwrap();
         assert_eq!(*session.changes().borrow(), Revision { keys: 2, all: 5 });
+    }
+
+    #[tokio::test]
+    async fn what_was_received_counts_when_it_is_handled() {
+        let session = Session::open(SessionData::default(), None);
+        session.set_position(10, 2, 100, 5);
+        session.set_update_state(Progress::Channel { id: 8, pts: 3 }).await.unwrap();
+        session.set_update_state(Progress::Primary { pts: 11, date: 101, seq: 5 }).await.unwrap();
+        assert_eq!(session.export().0.updates.pts, 10, "a restart asks for it again");
+        let own = StreamPosition { channel_id: 0, pts: 11, qts: 2, date: 101, seq: 5 };
+        let channel = StreamPosition { channel_id: 8, pts: 3, ..StreamPosition::default() };
+        assert_eq!(session.received(), [own, channel]);
+
+        let before = *session.changes().borrow();
+        session.confirm_received();
+        assert_eq!(session.received(), []);
+        let (data, revision) = session.export();
+        assert_eq!((data.updates.pts, data.updates.channels[&8]), (11, 3));
+        assert_eq!(revision, before, "the session need not be stored for it");
+        let mut again = SessionData::default();
+        again.updates.take_up([own, channel]);
+        assert_eq!(again.updates, data.updates);
     }
 
     #[tokio::test]

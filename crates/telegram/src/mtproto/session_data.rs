@@ -74,6 +74,45 @@ pub struct UpdateState {
     pub channels: BTreeMap<i64, i32>,
 }
 
+/// How far one stream of updates is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamPosition {
+    /// Bare id of the channel or supergroup whose stream it is; 0 for the account's own.
+    pub channel_id: i64,
+    /// Position in the stream.
+    pub pts: i32,
+    /// Position in the secondary stream; of the account's own only, like those that follow.
+    pub qts: i32,
+    /// Date of the last update, Unix time.
+    pub date: i32,
+    /// Sequence number of the last container of updates.
+    pub seq: i32,
+}
+
+impl UpdateState {
+    /// The streams that differ from an earlier state.
+    pub fn moved_since(&self, earlier: &Self) -> Vec<StreamPosition> {
+        let own = |state: &Self| (state.pts, state.qts, state.date, state.seq);
+        let (pts, qts, date, seq) = own(self);
+        let own = (own(self) != own(earlier)).then_some(StreamPosition { channel_id: 0, pts, qts, date, seq });
+        let moved = self.channels.iter().filter(|(id, pts)| earlier.channels.get(id) != Some(pts));
+        let channels =
+            moved.map(|(id, pts)| StreamPosition { channel_id: *id, pts: *pts, ..StreamPosition::default() });
+        own.into_iter().chain(channels).collect()
+    }
+
+    /// Goes on from positions that were stored beside the session, which are newer.
+    pub fn take_up(&mut self, positions: impl IntoIterator<Item = StreamPosition>) {
+        for StreamPosition { channel_id, pts, qts, date, seq } in positions {
+            if channel_id == 0 {
+                (self.pts, self.qts, self.date, self.seq) = (pts, qts, date, seq);
+            } else {
+                self.channels.insert(channel_id, pts);
+            }
+        }
+    }
+}
+
 /// Why stored bytes are not a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionDataError {

@@ -1,8 +1,10 @@
 //! What happens in the chats of an account.
 
+use std::collections::VecDeque;
+
 use platform::{Outcome, Text, TextMessage};
 use telegram::mtproto::account::{Event, Message, Updates};
-use telegram::mtproto::{Account, Kind, PeerId};
+use telegram::mtproto::{Account, Kind, PeerId, Problem};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::world::{ChatKind, MemberStatus};
 
@@ -10,8 +12,27 @@ use crate::support::{Telegram, store_and_load};
 
 const PHONE: &str = "+15550006000";
 
+/// The events of an account, one by one.
+struct Events {
+    updates: Updates,
+    waiting: VecDeque<Event>,
+}
+
+impl Events {
+    async fn of(account: &mut Account) -> Self {
+        Self { updates: account.updates().await.expect("nobody asked before"), waiting: VecDeque::new() }
+    }
+
+    async fn next(&mut self) -> Result<Event, Problem> {
+        while self.waiting.is_empty() {
+            self.waiting.extend(self.updates.next().await?.events);
+        }
+        Ok(self.waiting.pop_front().expect("one waits"))
+    }
+}
+
 /// Waits for the next message, over breaks of the connection.
-async fn next_message(updates: &mut Updates) -> Message {
+async fn next_message(updates: &mut Events) -> Message {
     loop {
         match updates.next().await {
             Ok(Event::NewMessage(message)) => return message,
@@ -27,7 +48,7 @@ async fn messages_arrive_in_order() {
     let mut account = telegram.account(PHONE).await;
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     assert!(account.updates().await.is_none());
     for text in ["one", "two", "three"] {
         telegram.server().deliver(friend, me, text).unwrap();
@@ -46,7 +67,7 @@ async fn a_restart_misses_nothing_and_repeats_nothing() {
     let mut account = telegram.account(PHONE).await;
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     telegram.server().deliver(friend, me, "handled").unwrap();
     assert_eq!(next_message(&mut updates).await.text.text, "handled");
     // Asking for the next one is what says that the last one was handled.
@@ -63,7 +84,7 @@ async fn a_restart_misses_nothing_and_repeats_nothing() {
     telegram.server().deliver(friend, me, "missed 2").unwrap();
     let session = telegram.options.open_session(stored).await.unwrap();
     let mut account = Account::connect(&telegram.options, session).await.unwrap();
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     telegram.server().deliver(friend, me, "live").unwrap();
     for text in ["missed 1", "missed 2", "live"] {
         assert_eq!(next_message(&mut updates).await.text.text, text);
@@ -76,7 +97,7 @@ async fn a_break_misses_nothing() {
     let mut account = telegram.account(PHONE).await;
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     telegram.server().deliver(friend, me, "before").unwrap();
     assert_eq!(next_message(&mut updates).await.text.text, "before");
     telegram.server().cut(None).unwrap();
@@ -90,7 +111,7 @@ async fn messages_of_groups_and_channels_arrive() {
     let mut account = telegram.account(PHONE).await;
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     for kind in [ChatKind::Group, ChatKind::Supergroup] {
         let chat = telegram.chat(kind, vec![(friend, MemberStatus::Creator), (me, MemberStatus::Member)]);
         telegram.server().deliver(friend, chat.get(), "to all").unwrap();
@@ -109,7 +130,7 @@ async fn what_the_account_sends_is_told_too() {
     let mut account = telegram.account(PHONE).await;
     let me = account.user().id;
     let group = telegram.chat(ChatKind::Group, vec![(me, MemberStatus::Creator)]);
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     let text = Text { text: "mine".to_owned(), entities: Vec::new() };
     let sent = account.send_text(group, &TextMessage { text, ..TextMessage::default() }, 99).await;
     let Outcome::Sent { platform_message_ids } = sent else { panic!("{sent:?}") };
@@ -130,7 +151,7 @@ async fn edits_and_deletions_are_told() {
     let mut account = telegram.account(PHONE).await;
     let friend = telegram.person("+15550006001", 2);
     let me = account.user().id;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     let id = telegram.server().deliver(friend, me, "draft").unwrap();
     let message = next_message(&mut updates).await;
     assert_eq!(message.id, i64::from(id));
@@ -147,7 +168,7 @@ async fn edits_and_deletions_are_told() {
 async fn the_end_of_the_session_is_told() {
     let telegram = Telegram::start().await;
     let mut account = telegram.account(PHONE).await;
-    let mut updates = account.updates().await.unwrap();
+    let mut updates = Events::of(&mut account).await;
     telegram.server().revoke(account.user().id, None, Revocation::Revoked).unwrap();
     telegram.server().cut(None).unwrap();
     loop {

@@ -1,7 +1,7 @@
-//! One connected account, with the tasks that take its updates and store its session.
+//! One connected account, with the task that takes its updates.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -9,10 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Hold, Outcome, Verdict};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use store::{group::Group, leases::Lease};
 use telegram::{
-    accounts::{AccountStatus, table},
+    accounts::{
+        AccountStatus,
+        inbound::{Inbound, StoreInbound},
+        table,
+    },
     mtproto::{
-        Account, Session,
+        Account, Problem, Revision, Session, StreamPosition,
         account::{Event, Message, Updates},
     },
 };
@@ -24,69 +29,95 @@ use super::{dead_status, session_purpose};
 use crate::{
     queue::{Hint, Hints},
     secrets::Sealer,
+    worker::Ownership,
 };
 
-/// How often progress that is cheap to lose is stored.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// How long storing a session may take at the end of its connection: the next owner waits.
+const SAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// What all accounts of this process share.
+pub struct Shared {
+    /// The database.
+    pub pool: PgPool,
+    /// Seals sessions.
+    pub sealer: Sealer,
+    /// Wakes the actors of accounts.
+    pub hints: Hints,
+    /// Whether this worker may speak for them.
+    pub ownership: Arc<Ownership>,
+    /// Stores what happens in their chats.
+    pub inbound: Group<StoreInbound>,
+}
 
 /// A connected account.
 pub struct Live {
     account: Account,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
     limited_until: Mutex<Option<DateTime<Utc>>>,
     stop: CancellationToken,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    taker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Writes what concerns the account's row.
-#[derive(Clone)]
 struct Keeper {
-    pool: PgPool,
-    sealer: Sealer,
-    hints: Hints,
-    id: Uuid,
+    shared: Arc<Shared>,
+    lease: Lease,
     user_id: i32,
     login_epoch: i32,
+    has_proxy: bool,
+    session: Arc<Session>,
+    /// What of the session is stored.
+    saved: Mutex<Revision>,
 }
 
 impl Live {
-    /// Starts the tasks of an account that is proven alive.
+    /// Starts the task of an account that is proven alive.
     pub async fn start(
-        pool: PgPool,
-        sealer: Sealer,
-        hints: Hints,
-        id: Uuid,
+        shared: Arc<Shared>,
+        lease: Lease,
         stored: &table::StoredSession,
         mut account: Account,
     ) -> Arc<Self> {
-        let keeper = Keeper { pool, sealer, hints, id, user_id: stored.user_id, login_epoch: stored.login_epoch };
-        let stop = CancellationToken::new();
         let updates = account.updates().await;
-        let saver = tokio::spawn(keeper.clone().save_changes(account.session().clone(), stop.clone()));
+        let session = account.session().clone();
+        let saved = Mutex::new(*session.changes().borrow());
+        let (user_id, login_epoch) = (stored.user_id, stored.login_epoch);
+        let has_proxy = stored.client.get("proxy").is_some();
+        let keeper = Arc::new(Keeper { shared, lease, user_id, login_epoch, has_proxy, session, saved });
+        let stop = CancellationToken::new();
         let taker = updates.map(|updates| tokio::spawn(keeper.clone().take_updates(updates, stop.clone())));
-        let tasks = Mutex::new([Some(saver), taker].into_iter().flatten().collect());
-        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks })
+        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, taker: Mutex::new(taker) })
     }
 
-    /// Asks for a sign of life each so often, until closed: an open connection proves nothing. A dead session is shown; where no answer
-    /// comes, the account is connected anew.
-    pub fn probe(self: &Arc<Self>, every: Duration) {
-        let (live, stop) = (self.clone(), self.stop.clone());
-        let probing = tokio::spawn(async move {
-            while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
-                let Some(answer) = stop.run_until_cancelled(live.account.probe()).await else { return };
-                let Err(problem) = answer else { continue };
-                if problem.is_dead() {
-                    live.keeper.set_status(dead_status(problem.kind), Some(problem.code), None).await;
-                } else if problem.retry_after().is_some() {
-                    continue;
-                }
-                tracing::info!(%problem, account_id = %live.keeper.id, "an account gives no sign of life");
-                live.keeper.hints.give(Hint::Changed(live.keeper.id));
-                return;
+    /// Asks for a sign of life, since an open connection proves nothing, and stores what is cheap to lose. A dead session is shown; where
+    /// no answer comes, the account is connected anew.
+    ///
+    /// # Errors
+    /// What Telegram said instead.
+    pub async fn care(&self) -> Result<(), Problem> {
+        self.keeper.save_if_changed().await;
+        let answer = self.account.probe().await;
+        if let Err(problem) = &answer
+            && (problem.is_dead() || problem.retry_after().is_none())
+            && !self.stop.is_cancelled()
+        {
+            if problem.is_dead() {
+                self.keeper.set_status(dead_status(problem.kind), Some(problem.code), None).await;
             }
-        });
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(probing);
+            tracing::info!(%problem, account_id = %self.id(), "an account gives no sign of life");
+            self.keeper.shared.hints.give(Hint::Changed(self.id()));
+        }
+        answer
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Uuid {
+        self.keeper.lease.sender_id
+    }
+
+    /// Whether it reaches Telegram through a proxy of its own.
+    pub fn has_proxy(&self) -> bool {
+        self.keeper.has_proxy
     }
 
     /// The account.
@@ -117,94 +148,118 @@ impl Live {
         }
     }
 
-    /// Ends the tasks, stores the session, and ends the connection: when this returns, the last byte was sent.
+    /// Drops the connection at once. Whoever opened the account still closes it, for what else belongs to it.
+    pub fn cut(&self) {
+        self.stop.cancel();
+        self.account.cut();
+    }
+
+    /// Ends the connection, the task, and stores the session: when this returns, the last byte was sent.
     pub async fn close(&self) {
         self.stop.cancel();
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            let _ = task.await;
+        let taker = self.taker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(taker) = taker {
+            let _ = taker.await;
         }
         self.account.close().await;
+        if tokio::time::timeout(SAVE_WITHIN, self.keeper.save_if_changed()).await.is_err() {
+            tracing::warn!(account_id = %self.id(), "a session could not be stored in time; what is lost is asked for again");
+        }
     }
 }
 
 impl Keeper {
-    /// Stores the session whenever it changes: new keys at once, everything else now and then, and the rest at the end.
-    async fn save_changes(self, session: Arc<Session>, stop: CancellationToken) {
-        let mut changes = session.changes();
-        let mut saved = *changes.borrow();
+    fn revision(&self) -> Revision {
+        *self.session.changes().borrow()
+    }
+
+    fn saved(&self) -> MutexGuard<'_, Revision> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn save_if_changed(&self) {
+        if self.revision() != *self.saved() {
+            self.save().await;
+        }
+    }
+
+    async fn save(&self) {
+        let id = self.lease.sender_id;
+        let (data, revision) = self.session.export();
+        let sealed = match self.shared.sealer.seal(&session_purpose(id), &data.to_bytes()).await {
+            Ok(envelope) => json!(envelope),
+            Err(error) => return tracing::error!(%error, account_id = %id, "a session could not be sealed"),
+        };
+        let worker_id = self.shared.ownership.worker_id;
+        match table::save_session(&self.shared.pool, &self.lease, worker_id, self.login_epoch, &sealed).await {
+            Ok(_) => *self.saved() = revision,
+            Err(error) => {
+                tracing::warn!(%error, account_id = %id, "a session could not be stored; the next probe tries again");
+            }
+        }
+    }
+
+    /// Stores what happens in the account's chats as events, each before the next is asked for: so none is missed. New keys are stored at
+    /// once.
+    async fn take_updates(self: Arc<Self>, mut updates: Updates, stop: CancellationToken) {
+        let mut changes = self.session.changes();
         loop {
-            let stopped = tokio::select! {
-                () = stop.cancelled() => true,
-                () = tokio::time::sleep(SAVE_EVERY) => false,
-                alive = changes.changed() => {
-                    if alive.is_err() { return; }
-                    if changes.borrow_and_update().keys == saved.keys { continue; }
-                    false
+            let next = tokio::select! {
+                () = stop.cancelled() => return,
+                next = Box::pin(updates.next()) => next,
+                Ok(()) = changes.changed() => {
+                    let keys = changes.borrow_and_update().keys;
+                    if keys != self.saved().keys {
+                        self.save().await;
+                    }
+                    continue;
                 }
             };
-            let (data, revision) = session.export();
-            if revision != saved && self.save(&data.to_bytes()).await {
-                saved = revision;
-            }
-            if stopped {
-                return;
-            }
-        }
-    }
-
-    async fn save(&self, bytes: &[u8]) -> bool {
-        let sealed = match self.sealer.seal(&session_purpose(self.id), bytes).await {
-            Ok(envelope) => json!(envelope),
-            Err(error) => {
-                tracing::error!(%error, account_id = %self.id, "a session could not be sealed");
-                return false;
-            }
-        };
-        match table::save_session(&self.pool, self.id, self.login_epoch, &sealed).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, account_id = %self.id, "a session could not be stored; the next change tries again");
-                false
-            }
-        }
-    }
-
-    /// Stores what happens in the account's chats as events, each before the next is asked for: so none is missed.
-    async fn take_updates(self, mut updates: Updates, stop: CancellationToken) {
-        while let Some(next) = stop.run_until_cancelled(Box::pin(updates.next())).await {
             match next {
-                Ok(event) => {
-                    let Some((kind, data)) = describe(event) else { continue };
-                    self.store(&stop, kind, &data).await;
+                Ok(batch) => {
+                    let events: Vec<_> = batch.events.into_iter().filter_map(describe).collect();
+                    // Without events, it costs nothing to be told the same again.
+                    if !events.is_empty() && !self.store(&stop, events, batch.moved).await {
+                        return;
+                    }
                 }
                 Err(problem) if problem.is_dead() => {
                     self.set_status(dead_status(problem.kind), Some(problem.code), None).await;
-                    self.hints.give(Hint::Changed(self.id));
+                    self.shared.hints.give(Hint::Changed(self.lease.sender_id));
                     return;
                 }
-                Err(problem) => tracing::debug!(%problem, account_id = %self.id, "updates come later"),
+                Err(problem) => {
+                    tracing::debug!(%problem, account_id = %self.lease.sender_id, "updates come later");
+                }
             }
         }
     }
 
-    /// Tries until the database takes it.
-    async fn store(&self, stop: &CancellationToken, kind: &str, data: &Value) {
+    /// Tries until the database takes it; false when another worker owns the account now, or it is closed.
+    async fn store(
+        &self,
+        stop: &CancellationToken,
+        events: Vec<(&'static str, Value)>,
+        moved: Vec<StreamPosition>,
+    ) -> bool {
+        let (lease, user_id, login_epoch) = (self.lease, self.user_id, self.login_epoch);
+        let inbound = Inbound { lease, user_id, login_epoch, events, moved };
         loop {
-            match store::events::insert(&self.pool, self.user_id, kind, self.id, data).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, account_id = %self.id, "an update waits for the database"),
+            match self.shared.inbound.submit(inbound.clone()).await {
+                Ok(stored) => return stored,
+                Err(error) => tracing::warn!(%error, account_id = %lease.sender_id, "an update waits for the database"),
             }
             if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
-                return;
+                return false;
             }
         }
     }
 
     async fn set_status(&self, status: AccountStatus, reason: Option<&str>, until: Option<DateTime<Utc>>) {
-        let set = table::set_status(&self.pool, self.id, self.login_epoch, status, reason, until).await;
+        let id = self.lease.sender_id;
+        let set = table::set_status(&self.shared.pool, id, self.login_epoch, status, reason, until).await;
         if let Err(error) = set {
-            tracing::warn!(%error, account_id = %self.id, "an account's state could not be written");
+            tracing::warn!(%error, account_id = %id, "an account's state could not be written");
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 pub use chat::{Chat, ChatKind};
-pub use updates::{Event, Message, Updates};
+pub use updates::{Batch, Event, Message, Updates};
 
 use super::call::CallError;
 use super::connect::Connection;
@@ -85,6 +85,11 @@ impl Account {
         Ok(())
     }
 
+    /// Asks the server for an answer on the connection, which says nothing of the account.
+    pub async fn ping(&self) -> Result<(), Problem> {
+        Ok(self.connection.ping().await?)
+    }
+
     /// Ends the session at Telegram. Also succeeds when Telegram has ended it already. Without an answer, try again:
     /// the session may still be alive.
     pub async fn log_out(&self) -> Result<(), Problem> {
@@ -98,6 +103,11 @@ impl Account {
     /// Calls that still wait for an answer get none.
     pub async fn close(&self) {
         self.connection.close().await;
+    }
+
+    /// Drops the connection without waiting for its end. Calls that still wait for an answer get none.
+    pub fn cut(&self) {
+        self.connection.cut();
     }
 
     async fn call<R: tl::RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {

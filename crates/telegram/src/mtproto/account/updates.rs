@@ -1,6 +1,5 @@
 //! What happens in the chats of an account, in order and without gaps.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::mtproto::call::CallError;
 use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 use crate::mtproto::session::Session;
+use crate::mtproto::session_data::StreamPosition;
 
 /// First and longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -80,15 +80,26 @@ pub struct Message {
     pub has_media: bool,
 }
 
+/// What happened, and how far that brings the streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// What happened, in order; may be empty.
+    pub events: Vec<Event>,
+    /// The streams that moved. Stored together with the events, and given to [`UpdateState::take_up`] before the next
+    /// connecting, they make each event come once, whatever happens to the process.
+    ///
+    /// [`UpdateState::take_up`]: crate::mtproto::UpdateState::take_up
+    pub moved: Vec<StreamPosition>,
+}
+
 /// The stream of events of an account. Poll it all the time: it is also what reconnects after a break.
 ///
-/// The position up to which events were taken is kept in the session: an event counts as handled when the next one is
+/// The position up to which events were handled is kept in the session: a batch counts as handled when the next one is
 /// asked for. What happened while the account was not connected comes first after a restart.
 pub struct Updates {
     receiver: UpdatesReceiver,
     session: Arc<Session>,
     myself: i64,
-    events: VecDeque<Event>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -110,7 +121,6 @@ impl Account {
             receiver,
             session: Arc::clone(self.session()),
             myself: self.user().id,
-            events: VecDeque::new(),
             failures: 0,
             not_before: None,
         })
@@ -118,32 +128,29 @@ impl Account {
 }
 
 impl Updates {
-    /// Waits for the next event. Can be dropped and called again at any time.
+    /// Waits for what happens next. Can be dropped and called again at any time.
     ///
     /// After a problem call it again: it waits by itself before it tries anew. Stop when [`Problem::is_dead`].
-    pub async fn next(&mut self) -> Result<Event, Problem> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(event);
+    pub async fn next(&mut self) -> Result<Batch, Problem> {
+        self.session.confirm_received();
+        if let Some(until) = self.not_before {
+            tokio::time::sleep_until(until).await;
+        }
+        match self.receiver.next().await {
+            Ok((updates, users, chats)) => {
+                self.failures = 0;
+                self.not_before = None;
+                learn(&self.session, &users, &chats);
+                let context = Context { myself: self.myself, chats: &chats };
+                let events = updates.into_iter().filter_map(|(update, _)| context.event(update)).collect();
+                self.receiver.sync_update_state().await.expect("our session never fails");
+                Ok(Batch { events, moved: self.session.received() })
             }
-            if let Some(until) = self.not_before {
-                tokio::time::sleep_until(until).await;
-            }
-            self.receiver.sync_update_state().await.expect("our session never fails");
-            match self.receiver.next().await {
-                Ok((updates, users, chats)) => {
-                    self.failures = 0;
-                    self.not_before = None;
-                    learn(&self.session, &users, &chats);
-                    let context = Context { myself: self.myself, chats: &chats };
-                    self.events.extend(updates.into_iter().filter_map(|(update, _)| context.event(update)));
-                }
-                Err(error) => {
-                    let wait = BACKOFF.0.saturating_mul(1 << self.failures.min(5)).min(BACKOFF.1);
-                    self.failures += 1;
-                    self.not_before = Some(Instant::now() + wait);
-                    return Err(CallError::from(error).into());
-                }
+            Err(error) => {
+                let wait = BACKOFF.0.saturating_mul(1 << self.failures.min(5)).min(BACKOFF.1);
+                self.failures += 1;
+                self.not_before = Some(Instant::now() + wait);
+                Err(CallError::from(error).into())
             }
         }
     }

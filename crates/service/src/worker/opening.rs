@@ -1,0 +1,78 @@
+//! Opening a sender: tried until it works, but never before the platform lets it.
+
+use std::time::Duration;
+
+use store::leases::{self, Lease};
+
+use super::{Context, OpenError, Opened, actor::End, backoff::backoff, mailbox::Mailbox};
+
+/// Opens a sender, or tells why its actor ends.
+pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result<Opened, End> {
+    let mut tries = 0;
+    let mut wait = lease.connects_in();
+    loop {
+        if let Some(wait) = wait.take() {
+            pause(context, mailbox, wait).await?;
+        }
+        let opened = tokio::select! {
+            opened = context.senders.open(lease) => opened,
+            // Dropped in the middle: a connection that was being made is gone with it.
+            end = ordered_to_end(context, mailbox) => return Err(end),
+        };
+        wait = Some(match opened {
+            Ok(opened) => {
+                // What was written meanwhile is for the actor.
+                mailbox.work();
+                return Ok(opened);
+            }
+            Err(OpenError::Gone | OpenError::Inactive) => return Err(End::Inactive),
+            Err(OpenError::Later(reason)) => {
+                tries += 1;
+                tracing::warn!(sender_id = %lease.sender_id, reason, "a sender cannot be opened now");
+                backoff(tries)
+            }
+            Err(OpenError::NotBefore(wait)) => {
+                keep(context, lease, wait).await;
+                wait
+            }
+        });
+    }
+}
+
+/// The platform's wait is kept with the lease: neither a crash nor a move shortens it.
+async fn keep(context: &Context, lease: &Lease, wait: Duration) {
+    tracing::warn!(sender_id = %lease.sender_id, wait_seconds = wait.as_secs(), "the platform lets a sender connect later only");
+    if let Err(error) = leases::connect_later(&context.pool, lease.sender_id, wait).await {
+        tracing::warn!(%error, sender_id = %lease.sender_id, "a wait before connecting is known to this worker only");
+    }
+}
+
+/// Waits; shorter when the sender changed, since that may have helped.
+async fn pause(context: &Context, mailbox: &Mailbox, wait: Duration) -> Result<(), End> {
+    let over = tokio::time::sleep(wait);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = context.stop.cancelled() => return Err(End::Stopped),
+            () = &mut over => return Ok(()),
+            () = mailbox.woken() => {
+                if mailbox.is_to_leave() {
+                    return Err(End::Moved);
+                }
+                if mailbox.take_changed() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the sender is to be given away or the process stops.
+async fn ordered_to_end(context: &Context, mailbox: &Mailbox) -> End {
+    loop {
+        tokio::select! {
+            () = context.stop.cancelled() => return End::Stopped,
+            () = mailbox.woken() => if mailbox.is_to_leave() { return End::Moved },
+        }
+    }
+}
