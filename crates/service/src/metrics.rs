@@ -101,6 +101,17 @@ pub fn set_queue_depth(depth: &[(i16, i64)]) {
     }
 }
 
+/// Sets the gauges of dead tasks. `before` is what was set last: a kind of which none is dead any more gets 0.
+pub fn set_dead_tasks(before: &mut Vec<String>, counts: Vec<(String, i64)>) {
+    for name in before.drain(..).filter(|name| counts.iter().all(|(counted, _)| counted != name)) {
+        metrics::gauge!(name::TASKS_DEAD, "task" => name).set(0.0);
+    }
+    for (name, count) in counts {
+        metrics::gauge!(name::TASKS_DEAD, "task" => name.clone()).set(as_f64(count));
+        before.push(name);
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
 fn as_f64(count: i64) -> f64 {
     count as f64
