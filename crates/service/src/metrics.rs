@@ -95,7 +95,7 @@ pub fn set_senders(counts: &[(String, String, i64)]) {
 
 /// Sets the gauges of waiting messages.
 pub fn set_queue_depth(depth: &[(i16, i64)]) {
-    for priority in [platform::Priority::High, platform::Priority::Mid, platform::Priority::Low] {
+    for priority in platform::Priority::ALL {
         let count = depth.iter().find(|(rank, _)| *rank == priority.rank()).map_or(0, |(_, count)| *count);
         metrics::gauge!("integrations_queue_depth", "queue" => priority.name()).set(as_f64(count));
     }

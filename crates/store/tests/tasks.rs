@@ -1,5 +1,7 @@
 //! Tasks in the database: queued once, run by one worker at a time, handed over, ended.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here should stop here")]
+
 use std::{collections::HashSet, time::Duration};
 
 use serde_json::{Value, json};

@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 pub use executor::Executor;
 pub use kinds::Kinds;
+/// The queues of tasks: the higher ones are served first, and the lower ones always get a share.
+pub use platform::Priority as Queue;
 pub use retry::Retry;
 
 use crate::settings::RetentionSettings;
@@ -84,36 +86,6 @@ pub async fn enqueue<T: Task>(
     let task = store::tasks::NewTask { name: T::NAME, queue: T::QUEUE.rank(), key, input: &input, max_attempts, delay };
     store::tasks::enqueue(db, task).await
 }
-/// The queues of tasks. The higher ones are served first, and the lower ones always get a share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Queue {
-    /// Somebody waits for it.
-    High,
-    /// Nobody waits for it yet.
-    Mid,
-    /// It may take a while.
-    Low,
-}
-
-impl Queue {
-    /// Every queue, the highest first.
-    pub const ALL: [Self; 3] = [Self::High, Self::Mid, Self::Low];
-
-    /// Its number in the database.
-    pub const fn rank(self) -> i16 {
-        self as i16
-    }
-
-    /// The name in metrics and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Mid => "mid",
-            Self::Low => "low",
-        }
-    }
-}
-
 /// Why a run failed, and what follows. The reasons are shown to operators and logged: they hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
