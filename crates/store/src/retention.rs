@@ -63,14 +63,17 @@ pub async fn old_partitions(pool: &PgPool, of: Partitioned, age: Duration) -> Re
     .await
 }
 
-/// Drops a partition if nothing in it has to stay. False when something has, or when the lock that it takes cannot be had at once:
-/// everything that comes later would queue up behind a waiting drop.
+/// Drops a partition if nothing in it has to stay. False when something has, when the lock that it takes cannot be had at once
+/// (everything that comes later would queue up behind a waiting drop), or when the look takes long: rows then go one by one until it
+/// does not.
 pub async fn drop_partition(pool: &PgPool, of: Partitioned, name: &str, age: Duration) -> Result<bool, sqlx::Error> {
     // The name comes from the catalogue; it is quoted all the same.
     let name = format!("\"{}\"", name.replace('"', "\"\""));
     let dropped = async {
         let mut tx = pool.begin().await?;
-        sqlx::query("SET LOCAL lock_timeout = '300ms'").execute(&mut *tx).await?;
+        sqlx::raw_sql("SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '10s'")
+            .execute(&mut *tx)
+            .await?;
         // Nobody changes a row between the look and the drop: an old message may be resent.
         let lock = format!("LOCK TABLE {name} IN SHARE MODE");
         sqlx::query(AssertSqlSafe(lock)).execute(&mut *tx).await?;
@@ -84,9 +87,9 @@ pub async fn drop_partition(pool: &PgPool, of: Partitioned, name: &str, age: Dur
         Ok(true)
     };
     match dropped.await {
-        // lock_not_available, deadlock_detected, undefined_table (somebody else dropped it).
+        // lock_not_available, deadlock_detected, query_canceled (too much to look at), undefined_table (somebody was faster).
         Err(sqlx::Error::Database(error))
-            if error.code().is_some_and(|c| ["55P03", "40P01", "42P01"].contains(&&*c)) =>
+            if error.code().is_some_and(|c| ["55P03", "40P01", "57014", "42P01"].contains(&&*c)) =>
         {
             Ok(false)
         }

@@ -220,6 +220,11 @@ async fn a_periodic_task_has_one_row_and_goes_on_after_it_used_up_its_attempts()
     assert_eq!(bench.status(task.id).await, "running");
     assert!(bench.finish(&task, dead()).await);
     assert_eq!(tasks::dead_counts(&bench.pool).await.unwrap(), [(NAME.to_owned(), 1)]);
+    let told: (i32, String) = sqlx::query_as("SELECT attempts, last_error FROM tasks WHERE status = 'dead'")
+        .fetch_one(&bench.pool)
+        .await
+        .unwrap();
+    assert_eq!(told, (1, "broken".to_owned()));
 
     tokio::time::sleep(every * 2).await;
     let next = bench.claim(worker).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use service::queue::DatabaseHints;
-use service::tasks::local::{DeadLetters, LocalTask, Spread, keep};
+use service::tasks::local::{DeadLetters, LocalTask, Spread};
 use service::tasks::{self, Context, Executor, Kind, Kinds, Queue, Retry, Task, TaskError};
 use service::worker::Ownership;
 use sqlx::PgPool;
@@ -362,11 +362,10 @@ impl LocalTask for Probe {
 async fn a_dead_local_task_is_replayed_by_the_process_that_holds_it() {
     let app = TestApp::start().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let (letters, letters_in) = DeadLetters::new();
     let stop = CancellationToken::new();
+    let letters = DeadLetters::kept(app.pool.clone(), stop.clone());
     let spread = Spread::new(Probe(broken.clone()), Duration::from_hours(1), 4, letters);
     tokio::spawn(spread.clone().run(stop.clone()));
-    let keeper = tokio::spawn(keep(app.pool.clone(), letters_in, stop.clone()));
     let without = Worker::start(&app, Kinds::default()).await;
     let (key, elsewhere) = (Uuid::now_v7(), Uuid::now_v7());
     spread.add(key);
@@ -392,5 +391,4 @@ async fn a_dead_local_task_is_replayed_by_the_process_that_holds_it() {
     holder.stop().await;
     without.stop().await;
     stop.cancel();
-    keeper.await.unwrap();
 }

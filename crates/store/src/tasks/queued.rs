@@ -76,7 +76,8 @@ pub async fn arm(pool: &PgPool, task: Periodic<'_>) -> Result<(), sqlx::Error> {
         "INSERT INTO tasks AS t (id, name, queue, key, input, status, max_attempts, every_ms)
          VALUES ($1, $2, $3, $4, 'null', 'ready', $5, $6)
          ON CONFLICT (name, key) DO UPDATE SET
-             queue = EXCLUDED.queue, max_attempts = EXCLUDED.max_attempts, every_ms = EXCLUDED.every_ms,
+             queue = EXCLUDED.queue, input = EXCLUDED.input, max_attempts = EXCLUDED.max_attempts,
+             every_ms = EXCLUDED.every_ms,
              due_at = LEAST(t.due_at, now() + $6 * interval '1 millisecond')",
     )
     .bind(Uuid::now_v7())

@@ -87,82 +87,70 @@ pub enum Ended {
 /// Writes the end of a run; false when the run is not the task's any more, because another worker has taken it over.
 pub async fn finish(pool: &PgPool, id: Uuid, run_id: Uuid, ended: &Ended) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let periodic: Option<bool> =
-        match ended {
-            Ended::Done => end(&mut tx, id, run_id, "done", None).await?,
-            Ended::Dead { error } => end(&mut tx, id, run_id, "dead", Some(error)).await?,
-            Ended::Again { wait, error } => sqlx::query_scalar(
-                "UPDATE tasks SET status = 'ready', due_at = now() + $3 * interval '1 millisecond', last_error = $4,
-                        worker_id = NULL, run_id = NULL, again = FALSE
-                 WHERE id = $1 AND run_id = $2 RETURNING FALSE",
-            )
-            .bind(id)
-            .bind(run_id)
-            .bind(millis(*wait))
-            .bind(error)
-            .fetch_optional(&mut *tx)
-            .await?,
-            Ended::GivenBack => {
-                sqlx::query_scalar(
-                    "UPDATE tasks SET status = 'ready', due_at = now(), attempts = attempts - 1, worker_id = NULL,
-                        run_id = NULL, again = FALSE
-                 WHERE id = $1 AND run_id = $2 RETURNING FALSE",
-                )
-                .bind(id)
-                .bind(run_id)
-                .fetch_optional(&mut *tx)
-                .await?
-            }
-        };
-    if periodic == Some(true) {
-        note_periodic(&mut tx, id, ended).await?;
-    }
-    if matches!(ended, Ended::GivenBack) {
-        super::notify(&mut tx).await?;
-    }
+    let written = match ended {
+        Ended::Done => end(&mut tx, id, run_id, "done", None).await?,
+        Ended::Dead { error } => end(&mut tx, id, run_id, "dead", Some(error)).await?,
+        Ended::Again { wait, error } => {
+            let again = "UPDATE tasks SET status = 'ready', due_at = now() + $3 * interval '1 millisecond',
+                             last_error = $4, worker_id = NULL, run_id = NULL, again = FALSE
+                         WHERE id = $1 AND run_id = $2";
+            let again = sqlx::query(again).bind(id).bind(run_id).bind(millis(*wait)).bind(error);
+            again.execute(&mut *tx).await?.rows_affected() == 1
+        }
+        Ended::GivenBack => {
+            let back = "UPDATE tasks SET status = 'ready', due_at = now(), attempts = attempts - 1, worker_id = NULL,
+                            run_id = NULL, again = FALSE
+                        WHERE id = $1 AND run_id = $2";
+            let written = sqlx::query(back).bind(id).bind(run_id).execute(&mut *tx).await?.rows_affected() == 1;
+            super::notify(&mut tx).await?;
+            written
+        }
+    };
     tx.commit().await?;
-    Ok(periodic.is_some())
+    Ok(written)
 }
 
-/// Ends a run for good. A periodic task waits for its next turn, one that was queued again begins anew. Returns whether it is
-/// periodic.
+/// Ends a run for good. A periodic task waits for its next turn, one that was queued again begins anew.
 async fn end(
     db: &mut PgConnection,
     id: Uuid,
     run_id: Uuid,
     status: &str,
     error: Option<&str>,
-) -> Result<Option<bool>, sqlx::Error> {
-    sqlx::query_scalar(
+) -> Result<bool, sqlx::Error> {
+    note_periodic(db, id, run_id, error).await?;
+    let done = sqlx::query(
         "UPDATE tasks SET
              status = CASE WHEN every_ms IS NOT NULL OR again THEN 'ready' ELSE $3 END,
              due_at = CASE WHEN every_ms IS NOT NULL THEN now() + every_ms * interval '1 millisecond' ELSE due_at END,
              attempts = CASE WHEN every_ms IS NOT NULL OR again THEN 0 ELSE attempts END,
              finished_at = CASE WHEN again AND every_ms IS NULL THEN NULL ELSE now() END,
              last_error = $4, worker_id = NULL, run_id = NULL, again = FALSE
-         WHERE id = $1 AND run_id = $2 RETURNING every_ms IS NOT NULL",
+         WHERE id = $1 AND run_id = $2",
     )
     .bind(id)
     .bind(run_id)
     .bind(status)
     .bind(error)
-    .fetch_optional(db)
-    .await
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// A periodic task goes on after it used up its attempts, so a row beside it tells of that, until a run succeeds.
-async fn note_periodic(db: &mut PgConnection, id: Uuid, ended: &Ended) -> Result<(), sqlx::Error> {
-    let statement = if let Ended::Dead { .. } = ended {
+async fn note_periodic(db: &mut PgConnection, id: Uuid, run_id: Uuid, error: Option<&str>) -> Result<(), sqlx::Error> {
+    let statement = if error.is_some() {
         "INSERT INTO tasks AS d (id, name, queue, key, input, status, attempts, max_attempts, last_error, finished_at)
-         SELECT uuid7_now(), name, queue, $2, input, 'dead', max_attempts, max_attempts, last_error, now()
-         FROM tasks WHERE id = $1
+         SELECT uuid7_now(), name, queue, $3, input, 'dead', attempts, max_attempts, $4, now()
+         FROM tasks WHERE id = $1 AND run_id = $2 AND every_ms IS NOT NULL
          ON CONFLICT (name, key) DO UPDATE SET status = 'dead', attempts = EXCLUDED.attempts,
              last_error = EXCLUDED.last_error, finished_at = now()
          WHERE d.status <> 'running'"
     } else {
-        "DELETE FROM tasks WHERE name = (SELECT name FROM tasks WHERE id = $1) AND key = $2 AND status = 'dead'"
+        "DELETE FROM tasks WHERE key = $3 AND status = 'dead' AND $4::text IS NULL
+           AND name = (SELECT name FROM tasks WHERE id = $1 AND run_id = $2 AND every_ms IS NOT NULL)"
     };
-    sqlx::query(statement).bind(id).bind(PERIODIC_DEAD).execute(db).await.map(drop)
+    sqlx::query(statement).bind(id).bind(run_id).bind(PERIODIC_DEAD).bind(error).execute(db).await.map(drop)
 }
 
 /// A run that goes on nowhere.

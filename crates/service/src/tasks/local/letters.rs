@@ -48,10 +48,17 @@ impl Letter {
 pub struct DeadLetters(mpsc::UnboundedSender<Letter>);
 
 impl DeadLetters {
-    /// The box, and its other side.
+    /// A box, and its other side.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Letter>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
+    }
+
+    /// A box whose letters are written to the table of tasks until stopped.
+    pub fn kept(pool: PgPool, stop: CancellationToken) -> Self {
+        let (letters, receiver) = Self::new();
+        tokio::spawn(keep(pool, receiver, stop));
+        letters
     }
 
     pub(super) fn bury<K: Kind>(&self, key: Uuid, attempts: u32, error: String) {
@@ -72,7 +79,7 @@ impl DeadLetters {
 const COLLECT: Duration = Duration::from_secs(1);
 
 /// Writes letters to the table of tasks until stopped. While the database is away, they wait.
-pub async fn keep(pool: PgPool, mut letters: mpsc::UnboundedReceiver<Letter>, stop: CancellationToken) {
+async fn keep(pool: PgPool, mut letters: mpsc::UnboundedReceiver<Letter>, stop: CancellationToken) {
     // The last word on each key is what counts.
     let mut waiting: HashMap<(&'static str, Uuid), Letter> = HashMap::new();
     let mut open = true;

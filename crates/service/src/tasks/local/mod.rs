@@ -26,7 +26,7 @@ use super::{
     Kind, TaskError,
     attempt::{About, attempt},
 };
-pub use letters::{DeadLetters, Letter, keep};
+pub use letters::{DeadLetters, Letter};
 use schedule::{Grid, Schedule};
 
 /// A kind of local task.
