@@ -80,7 +80,7 @@ pub struct Button {
     pub callback_data: Option<String>,
 }
 
-/// Which of a sender's queues a message waits in.
+/// Which of a sender's queues a message waits in; background tasks have the same three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
@@ -94,6 +94,9 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Every queue, the highest first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Mid, Self::Low];
+
     /// The column value: 0 high, 1 mid, 2 low; a smaller value goes first.
     pub fn rank(self) -> i16 {
         self as i16

@@ -95,9 +95,20 @@ pub fn set_senders(counts: &[(String, String, i64)]) {
 
 /// Sets the gauges of waiting messages.
 pub fn set_queue_depth(depth: &[(i16, i64)]) {
-    for priority in [platform::Priority::High, platform::Priority::Mid, platform::Priority::Low] {
+    for priority in platform::Priority::ALL {
         let count = depth.iter().find(|(rank, _)| *rank == priority.rank()).map_or(0, |(_, count)| *count);
         metrics::gauge!("integrations_queue_depth", "queue" => priority.name()).set(as_f64(count));
+    }
+}
+
+/// Sets the gauges of dead tasks. `before` is what was set last: a kind of which none is dead any more gets 0.
+pub fn set_dead_tasks(before: &mut Vec<String>, counts: Vec<(String, i64)>) {
+    for name in before.drain(..).filter(|name| counts.iter().all(|(counted, _)| counted != name)) {
+        metrics::gauge!(name::TASKS_DEAD, "task" => name).set(0.0);
+    }
+    for (name, count) in counts {
+        metrics::gauge!(name::TASKS_DEAD, "task" => name.clone()).set(as_f64(count));
+        before.push(name);
     }
 }
 

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 use telegram::bot_api::BotApi;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,6 +28,7 @@ use crate::{
     secrets::Sealer,
     settings::Settings,
     shutdown::Shutdown,
+    tasks::{self, Executor, Kinds},
     worker::{self, Context, Limits, Ownership},
 };
 
@@ -32,8 +36,6 @@ use crate::{
 const TELEGRAM_BOT_API: &str = "https://api.telegram.org";
 /// How often the gauges are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// How often partitions are made and expired keys are removed.
-const MAINTAIN_EVERY: Duration = Duration::from_mins(10);
 
 /// What the commands find before the service starts.
 pub struct Ground {
@@ -114,11 +116,15 @@ pub async fn start(
             shutdown.tasks.spawn(logins::leaving::run(drivers));
             tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
         }
+        let wake = Arc::new(Notify::new());
+        let kinds = Kinds::usual().with_local(live.care());
         accounts = Some(live);
+        let executor = executor(settings, kinds, &context, wake.clone());
+        executor.arm().await?;
+        context.tasks.spawn(executor.run());
         shutdown.tasks.spawn(worker::run(context, hints_in));
-        tokio::spawn(DatabaseHints::listen(pool.clone(), local, shutdown.soft.clone()));
+        tokio::spawn(DatabaseHints::listen(pool.clone(), local, wake, shutdown.soft.clone()));
     }
-    tokio::spawn(keep_house(pool.clone(), shutdown.soft.clone()));
     tokio::spawn(count(pool.clone(), shutdown.soft.clone()));
     tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
     if !roles.api {
@@ -198,20 +204,17 @@ fn http_options(settings: &Settings) -> Result<HttpOptions, String> {
     })
 }
 
-/// Makes partitions ahead of time and removes expired keys.
-async fn keep_house(pool: PgPool, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(MAINTAIN_EVERY)).await.is_some() {
-        if let Err(error) = store::db::ensure_partitions(&pool).await {
-            tracing::warn!(%error, "partitions could not be made; the default ones take the rows");
-        }
-        if let Err(error) = store::idempotency::sweep(&pool).await {
-            tracing::warn!(%error, "expired idempotency keys could not be removed");
-        }
-    }
+/// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.
+fn executor(settings: &Settings, kinds: Kinds, worker: &Context, wake: Arc<Notify>) -> Arc<Executor> {
+    let context =
+        tasks::Context { pool: worker.pool.clone(), retention: settings.retention.clone(), stop: worker.stop.clone() };
+    let grace = settings.http.shutdown.mul_f64(0.7);
+    Executor::new(context, kinds, worker.ownership.clone(), wake, grace)
 }
 
 /// Keeps the gauges that count rows.
 async fn count(pool: PgPool, stop: CancellationToken) {
+    let mut dead_before = Vec::new();
     loop {
         match store::senders::counts(&pool).await {
             Ok(counts) => crate::metrics::set_senders(&counts),
@@ -220,6 +223,10 @@ async fn count(pool: PgPool, stop: CancellationToken) {
         match store::delivery::depth(&pool).await {
             Ok(depth) => crate::metrics::set_queue_depth(&depth),
             Err(error) => tracing::debug!(%error, "the queue could not be counted"),
+        }
+        match store::tasks::dead_counts(&pool).await {
+            Ok(counts) => crate::metrics::set_dead_tasks(&mut dead_before, counts),
+            Err(error) => tracing::debug!(%error, "dead tasks could not be counted"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
             return;

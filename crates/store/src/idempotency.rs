@@ -100,14 +100,3 @@ pub async fn abandon(pool: &PgPool, user_id: i32, key: &str) -> Result<(), sqlx:
         .await
         .map(drop)
 }
-
-/// Removes expired keys.
-pub async fn sweep(pool: &PgPool) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM idempotency_keys WHERE (user_id, key) IN
-            (SELECT user_id, key FROM idempotency_keys WHERE expires_at < now() LIMIT 5000)",
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
-}

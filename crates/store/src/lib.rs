@@ -3,6 +3,8 @@
 //! - [`db`]: the pool and the migrations;
 //! - [`group`]: grouped commits;
 //! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom;
+//! - [`tasks`]: background work; [`retention`]: what is removed after a while;
+//! - [`workers`], [`queues`]: what operators see;
 //! - [`events`], [`logs`], [`audit`]: what happened;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
@@ -15,8 +17,12 @@ pub mod idempotency;
 pub mod leases;
 pub mod logs;
 pub mod messages;
+pub mod queues;
+pub mod retention;
 pub mod senders;
+pub mod tasks;
 pub mod users;
+pub mod workers;
 
 pub use db::{connect, migrate};
 pub use sqlx::PgPool;

@@ -9,7 +9,10 @@ pub mod logins;
 pub mod logs;
 pub mod messages;
 pub mod openapi;
+pub mod queues;
 pub mod send;
+pub mod tasks;
+pub mod workers;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -74,6 +77,11 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(messages::dismiss))
         .routes(routes!(logs::list))
         .routes(routes!(events::stream))
+        .routes(routes!(workers::list))
+        .routes(routes!(queues::list))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::get, tasks::delete))
+        .routes(routes!(tasks::replay))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))

@@ -31,6 +31,8 @@ const fn route(method: Method, path: &'static str, access: Access) -> Route {
 const READ: Access = Access::Scope(Scope::IntegrationsRead);
 const WRITE: Access = Access::Scope(Scope::IntegrationsWrite);
 const SEND: Access = Access::Scope(Scope::MessagesSend);
+/// For operators only.
+const ADMIN: Access = Access::Scope(Scope::Admin);
 
 /// Every route. A route that is missing here is refused by the guard.
 pub const ROUTES: &[Route] = &[
@@ -70,6 +72,12 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/integrations/messages/{id}/dismiss", SEND),
     route(Method::GET, "/api/integrations/logs", READ),
     route(Method::GET, "/api/integrations/events", READ),
+    route(Method::GET, "/api/integrations/workers", ADMIN),
+    route(Method::GET, "/api/integrations/queues", ADMIN),
+    route(Method::GET, "/api/integrations/tasks", ADMIN),
+    route(Method::GET, "/api/integrations/tasks/{id}", ADMIN),
+    route(Method::DELETE, "/api/integrations/tasks/{id}", ADMIN),
+    route(Method::POST, "/api/integrations/tasks/{id}/replay", ADMIN),
 ];
 
 /// What the table says about a request to a pattern.

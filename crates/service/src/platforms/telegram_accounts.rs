@@ -1,11 +1,11 @@
 //! Telegram accounts as senders: each is connected once, by the worker that owns it.
 //!
 //! - [`live`]: one connected account, with the task that takes its updates;
-//! - `care`: asks each for a sign of life, and stores what it learnt;
+//! - [`care`]: asks each for a sign of life, and stores what it learnt;
 //! - `budget`: how fast accounts are connected; `uplink`: whether Telegram can be reached from here at all.
 
 mod budget;
-mod care;
+pub mod care;
 pub mod live;
 mod uplink;
 
@@ -109,8 +109,8 @@ impl TelegramAccounts {
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
         let live = LiveAccounts::default();
         let uplink = Arc::new(Uplink::default());
-        // Local tasks that are dead are in the log; an account that gives no sign of life is connected anew.
-        let care = Spread::new(Care { live: live.clone() }, probe_every, PROBES_AT_ONCE, DeadLetters::new().0);
+        let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
+        let care = Spread::new(Care { live: live.clone() }, probe_every, PROBES_AT_ONCE, letters);
         tokio::spawn(care.clone().run(stop.clone()));
         tokio::spawn(uplink::watch(uplink.clone(), live.clone(), stop.clone()));
         let budget = Budget::new(connects_per_second);
@@ -140,6 +140,11 @@ impl TelegramAccounts {
                 }
             }
         }
+    }
+
+    /// The probes of all accounts.
+    pub fn care(&self) -> Arc<Spread<Care>> {
+        self.care.clone()
     }
 
     /// Whether Telegram cannot be reached from here at all.

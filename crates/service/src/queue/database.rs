@@ -1,9 +1,9 @@
 //! Hints through PostgreSQL's `LISTEN` and `NOTIFY`: the carrier of the embedded default.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -43,12 +43,18 @@ impl DatabaseHints {
         let _ = self.queue.send(hint);
     }
 
-    /// Hands every hint that other processes give to `local`, until stopped. Listens again after a lost connection.
-    pub async fn listen(pool: PgPool, local: mpsc::UnboundedSender<Arrived>, stop: CancellationToken) {
+    /// Hands every hint that other processes give to `local`, and tells `tasks` when tasks are queued, until stopped. Listens again
+    /// after a lost connection.
+    pub async fn listen(
+        pool: PgPool,
+        local: mpsc::UnboundedSender<Arrived>,
+        tasks: Arc<Notify>,
+        stop: CancellationToken,
+    ) {
         while !stop.is_cancelled() {
             let ended = tokio::select! {
                 () = stop.cancelled() => return,
-                ended = listen_once(&pool, &local) => ended,
+                ended = listen_once(&pool, &local, &tasks) => ended,
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "listening for hints again in a second");
@@ -58,11 +64,15 @@ impl DatabaseHints {
     }
 }
 
-async fn listen_once(pool: &PgPool, local: &mpsc::UnboundedSender<Arrived>) -> Result<(), sqlx::Error> {
+async fn listen_once(pool: &PgPool, local: &mpsc::UnboundedSender<Arrived>, tasks: &Notify) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([CHANNEL, store::tasks::CHANNEL]).await?;
     loop {
         let notification = listener.recv().await?;
+        if notification.channel() == store::tasks::CHANNEL {
+            tasks.notify_one();
+            continue;
+        }
         for hint in decode(notification.payload()) {
             if local.send(Arrived::FromAfar(hint)).is_err() {
                 return Ok(());

@@ -1,16 +1,35 @@
 //! Background tasks: work that no request waits for, with a name, a queue, a time-out and a retry policy.
 //!
+//! - [`Task`]: a kind of durable task: rows in the table `tasks`, queued in the transaction that makes the work necessary;
+//! - [`executor`]: claims due rows and runs them, the higher queues first; [`kinds`]: the kinds that a process knows;
 //! - [`local`]: tasks that are bound to this process and deserve no row, such as probes of thousands of accounts;
 //! - `attempt`: one run of a task, with its time-out, its panics caught and its metrics;
-//! - [`retry`]: when a task that failed runs again.
+//! - [`retry`]: when a task that failed runs again;
+//! - [`retention`], [`partitions`]: the kinds that keep the database in order.
 
 mod attempt;
+pub mod executor;
+pub mod kinds;
 pub mod local;
+pub mod partitions;
+pub mod retention;
 pub mod retry;
+mod shares;
 
 use std::time::Duration;
 
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use executor::Executor;
+pub use kinds::Kinds;
+/// The queues of tasks: the higher ones are served first, and the lower ones always get a share.
+pub use platform::Priority as Queue;
 pub use retry::Retry;
+
+use crate::settings::RetentionSettings;
 
 /// What every kind of task has.
 pub trait Kind: Send + Sync + 'static {
@@ -24,31 +43,49 @@ pub trait Kind: Send + Sync + 'static {
     const RETRY: Retry;
 }
 
-/// The queues of tasks. The higher ones are served first, and the lower ones always get a share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Queue {
-    /// Somebody waits for it.
-    High,
-    /// Nobody waits for it yet.
-    Mid,
-    /// It may take a while.
-    Low,
+/// A kind of durable task.
+///
+/// A task runs at least once: after a crash, after its time-out, or when its worker lost the database, it runs again, perhaps on
+/// another machine, and what its former run did stays done. So a kind is idempotent: it looks at what is there already. No two runs
+/// of one task go on at the same time, as long as clocks and the database keep their promises; a kind that must rely on that takes a
+/// lock of its own.
+pub trait Task: Kind {
+    /// What a task needs to know, such as an id. It is stored and shown to operators: it holds no secrets. A version has to read what
+    /// the version before wrote, and the other way round.
+    type Input: Serialize + DeserializeOwned + Send;
+
+    /// How long after the end of one run the next one is due, for a periodic kind: it has one task for all processes, which is never
+    /// queued by hand, and its input is `()`. Runs that were missed are not made up for.
+    const EVERY: Option<Duration> = None;
+
+    /// Does the work. The future may be dropped at any await; it should end early when the context's `stop` is cancelled.
+    fn run(&self, context: &Context, input: Self::Input) -> impl Future<Output = Result<(), TaskError>> + Send;
 }
 
-impl Queue {
-    /// Every queue, the highest first.
-    pub const ALL: [Self; 3] = [Self::High, Self::Mid, Self::Low];
-
-    /// The name in metrics and the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::High => "high",
-            Self::Mid => "mid",
-            Self::Low => "low",
-        }
-    }
+/// What tasks work with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// How long what is final is kept.
+    pub retention: RetentionSettings,
+    /// Cancelled when the process is about to end.
+    pub stop: CancellationToken,
 }
 
+/// Queues a task in the caller's transaction; executors are woken when it commits. Work with the same key is queued once: see
+/// [`store::tasks::enqueue`]. Returns the id of its row.
+pub async fn enqueue<T: Task>(
+    db: &mut PgConnection,
+    key: Option<&str>,
+    input: &T::Input,
+    delay: Duration,
+) -> Result<Uuid, sqlx::Error> {
+    let input = serde_json::to_value(input).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let max_attempts = i32::try_from(T::RETRY.attempts).unwrap_or(i32::MAX);
+    let task = store::tasks::NewTask { name: T::NAME, queue: T::QUEUE.rank(), key, input: &input, max_attempts, delay };
+    store::tasks::enqueue(db, task).await
+}
 /// Why a run failed, and what follows. The reasons are shown to operators and logged: they hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {

@@ -7,6 +7,7 @@ pub mod idempotent;
 pub mod logins;
 pub mod messages;
 pub mod send;
+pub mod tasks;
 
 use serde_json::Value;
 use sqlx::PgConnection;

@@ -119,7 +119,7 @@ pub struct Context {
     pub hints: Hints,
     /// A message that could not be delivered for so long is failed.
     pub give_up_after: Duration,
-    /// Actors, which a shutdown waits for.
+    /// What else acts in the worker's name: its row is renewed until these have ended.
     pub tasks: TaskTracker,
     /// Tells everything to stop taking work.
     pub stop: CancellationToken,

@@ -90,6 +90,8 @@ pub async fn run(context: Arc<Context>, mut hints: mpsc::UnboundedReceiver<Arriv
         }
     }
     while router.actors.join_next().await.is_some() {}
+    context.tasks.close();
+    context.tasks.wait().await;
     all_written.cancel();
     let _ = keeper.await;
     if let Err(error) = leases::release_all(&context.pool, context.ownership.worker_id).await {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 use service::Code;
+use service::auth::{Access, ROUTES, Scope};
 use sqlx::AssertSqlSafe;
 
-use crate::common::app::{BOTS, Bot, LOGS, MESSAGES, TestApp};
-use crate::common::client::Answer;
+use crate::common::app::{BOTS, Bot, LOGS, MESSAGES, TestApp, USER};
+use crate::common::client::{Answer, Client};
 use crate::objects::{Objects, Operation, operations};
 
 /// How many rows each table has.
@@ -38,6 +39,15 @@ fn api_operations() -> Vec<Operation> {
     let mut all = operations(&document);
     all.retain(|operation| operation.path.starts_with("/api/"));
     all
+}
+
+/// Somebody who may call the operation.
+fn caller(app: &TestApp, operation: &Operation) -> Client {
+    let for_admins = ROUTES.iter().any(|route| {
+        (route.path, &route.method) == (&*operation.path, &operation.method)
+            && route.access == Access::Scope(Scope::Admin)
+    });
+    if for_admins { app.caller(USER, &[Scope::Admin]) } else { app.user.clone() }
 }
 
 /// The names of the fields of an operation's body.
@@ -118,9 +128,9 @@ async fn ids_that_are_none() {
     let before = rows(&app).await;
     for operation in api_operations().iter().filter(|operation| operation.path.contains("{id}")) {
         for id in ["x", "%00", "%FF", "%zz", "0198c5e0-7c1a-7b6e-9c7f-2f1d3c4b5a6", &"1".repeat(2000)] {
-            let path = operation.path.replace("{id}", id);
-            let request = app.user.request(operation.method.clone(), &path).json(&json!({}));
-            let problem = app.user.send(request).await.problem(400, "invalid_parameter");
+            let (path, caller) = (operation.path.replace("{id}", id), caller(&app, operation));
+            let request = caller.request(operation.method.clone(), &path).json(&json!({}));
+            let problem = caller.send(request).await.problem(400, "invalid_parameter");
             assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{path}: {problem}");
         }
     }
@@ -134,10 +144,10 @@ async fn parameters_that_are_unknown_or_wrong() {
     let before = rows(&app).await;
     let mut tried = 0;
     for operation in api_operations() {
-        let path = objects.path(&operation.path);
+        let (path, caller) = (objects.path(&operation.path), caller(&app, &operation));
         let refuse = async |query: String, name: &str| {
-            let request = app.user.request(operation.method.clone(), &format!("{path}?{query}")).json(&json!({}));
-            let problem = app.user.send(request).await.problem(400, "invalid_parameter");
+            let request = caller.request(operation.method.clone(), &format!("{path}?{query}")).json(&json!({}));
+            let problem = caller.send(request).await.problem(400, "invalid_parameter");
             assert_eq!(problem["errors"][0]["pointer"], name, "{path}?{query}: {problem}");
         };
         refuse("nonsense=1".into(), "nonsense").await;

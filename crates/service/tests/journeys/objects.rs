@@ -11,6 +11,7 @@ pub struct Objects {
     message: Uuid,
     login: Uuid,
     account: Uuid,
+    task: Uuid,
 }
 
 impl Objects {
@@ -36,7 +37,16 @@ impl Objects {
         .execute(&app.pool)
         .await
         .unwrap();
-        Self { bot: bot.id, message, login, account }
+        let task = Uuid::now_v7();
+        sqlx::query(
+            "INSERT INTO tasks (id, name, queue, input, status, attempts, max_attempts, finished_at)
+             VALUES ($1, 'forgotten', 1, '{}', 'dead', 1, 1, now())",
+        )
+        .bind(task)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+        Self { bot: bot.id, message, login, account, task }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -49,6 +59,7 @@ impl Objects {
             ("/messages/", self.message),
             ("/connect/", self.login),
             ("/accounts/", self.account),
+            ("/tasks/", self.task),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
         pattern.replace("{id}", &id.to_string())

@@ -9,7 +9,7 @@ use crate::tasks::{Kind, Queue, Retry, TaskError, local::LocalTask};
 
 /// The task, for any account that is connected here.
 pub struct Care {
-    pub live: LiveAccounts,
+    pub(super) live: LiveAccounts,
 }
 
 impl Kind for Care {
@@ -17,8 +17,7 @@ impl Kind for Care {
     const QUEUE: Queue = Queue::Mid;
     const TIMEOUT: Duration = Duration::from_mins(1);
     /// An account without a sign of life is connected anew, which ends its probes: this is for what passes by itself.
-    const RETRY: Retry =
-        Retry { first: Duration::from_secs(5), factor: 2, cap: Duration::from_mins(5), attempts: u32::MAX };
+    const RETRY: Retry = Retry { first: Duration::from_secs(5), factor: 2, cap: Duration::from_mins(5), attempts: 8 };
 }
 
 impl LocalTask for Care {

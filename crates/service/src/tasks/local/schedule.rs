@@ -53,16 +53,22 @@ fn nanos(nanos: u128) -> Duration {
 
 struct Entry {
     due: Instant,
+    state: State,
     /// Failed attempts in a row.
     attempts: u32,
     /// In every period, and not until it succeeds.
     repeats: bool,
-    /// The run that is under way is this entry's.
-    runs: bool,
-    /// It was asked for while it ran.
-    again: bool,
     /// Its success was told.
     settled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waits,
+    /// The run that is under way is this entry's.
+    Runs,
+    /// Likewise, and it was asked for meanwhile.
+    RunsAndAgain,
 }
 
 /// What the outside is to be told of a run.
@@ -100,7 +106,7 @@ impl Schedule {
 
     pub fn once(&mut self, key: Uuid, now: Instant) {
         match self.entries.get_mut(&key) {
-            Some(entry) if entry.runs => entry.again = true,
+            Some(entry) if entry.state != State::Waits => entry.state = State::RunsAndAgain,
             Some(entry) if entry.attempts > 0 => {}
             Some(_) => self.move_to(key, now),
             None => self.insert(key, now, false),
@@ -108,7 +114,7 @@ impl Schedule {
     }
 
     fn insert(&mut self, key: Uuid, due: Instant, repeats: bool) {
-        let entry = Entry { due, attempts: 0, repeats, runs: false, again: false, settled: false };
+        let entry = Entry { due, state: State::Waits, attempts: 0, repeats, settled: false };
         self.entries.insert(key, entry);
         self.due.insert((due, key));
     }
@@ -149,7 +155,7 @@ impl Schedule {
                 continue;
             }
             if let Some(entry) = self.entries.get_mut(&key) {
-                entry.runs = true;
+                entry.state = State::Runs;
             }
             return Ok(key);
         }
@@ -159,9 +165,10 @@ impl Schedule {
     pub fn finish(&mut self, key: Uuid, result: &Result<(), TaskError>, now: Instant) -> End {
         self.running.remove(&key);
         let turn = self.grid.turn(key, now);
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.runs) else { return End::Nothing };
-        entry.runs = false;
-        let again = std::mem::take(&mut entry.again);
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.state != State::Waits) else {
+            return End::Nothing;
+        };
+        let again = std::mem::replace(&mut entry.state, State::Waits) == State::RunsAndAgain;
         let (end, next) = match result {
             Ok(()) => {
                 let first = !std::mem::replace(&mut entry.settled, true);

@@ -139,13 +139,13 @@ async fn a_failing_key_is_tried_again_then_dead_and_goes_on_with_its_turns() {
 #[tokio::test(start_paused = true)]
 async fn time_outs_and_panics_end_nobody_else() {
     let bench = Bench::start(Duration::from_secs(1), 4, |_| panic!("on purpose"));
-    let hangs = Bench::start(Duration::from_secs(3600), 1, |_| Ok(()));
+    let hangs = Bench::start(Duration::from_hours(1), 1, |_| Ok(()));
     for bench in [&bench, &hangs] {
         let keys = [Uuid::now_v7(), Uuid::now_v7()];
         for key in keys {
             bench.spread.once(key);
         }
-        sleep(Duration::from_secs(120)).await;
+        sleep(Duration::from_mins(2)).await;
         for key in keys {
             assert_eq!(bench.runs(key).len(), 3, "all attempts were made");
         }
@@ -163,7 +163,7 @@ async fn what_runs_once_is_forgotten_after_its_success_and_told() {
     sleep(Duration::from_millis(500)).await;
     // Running now: it runs once more, after the others.
     bench.spread.once(keys[0]);
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert!(bench.spread.is_empty());
     assert_eq!(keys.iter().map(|key| bench.runs(*key).len()).sum::<usize>(), 11);
     assert_eq!(bench.spread.task.most.load(Ordering::SeqCst), 1);
@@ -172,7 +172,7 @@ async fn what_runs_once_is_forgotten_after_its_success_and_told() {
 
 #[tokio::test(start_paused = true)]
 async fn an_imposed_wait_is_kept_whoever_asks() {
-    let wait = Duration::from_secs(600);
+    let wait = Duration::from_mins(10);
     let bench = Bench::start(Duration::ZERO, 4, move |_| Err(TaskError::RetryAfter { wait, reason: "limited".into() }));
     let key = Uuid::now_v7();
     bench.spread.add(key);
