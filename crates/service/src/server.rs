@@ -16,7 +16,11 @@ use crate::{
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
     logins::{self, Inputs},
     metrics::Metrics,
-    platforms::{Platforms, telegram_accounts::TelegramAccounts, telegram_client::Application},
+    platforms::{
+        Platforms,
+        telegram_accounts::{TelegramAccounts, waits},
+        telegram_client::Application,
+    },
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
@@ -105,6 +109,7 @@ pub async fn start(
             shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
             shutdown.tasks.spawn(logins::leaving::run(drivers));
             tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
+            tokio::spawn(waits::run(pool.clone(), shutdown.soft.clone()));
         }
         accounts = Some(live);
         shutdown.tasks.spawn(worker::run(context, hints_in));

@@ -1,8 +1,10 @@
 //! Telegram accounts as senders: each is connected once, by the worker that owns it.
 //!
-//! - [`live`]: one connected account, with the tasks that take its updates and store its session.
+//! - [`live`]: one connected account, with the tasks that take its updates and store its session;
+//! - [`waits`]: ends the waits that Telegram imposed.
 
 pub mod live;
+pub mod waits;
 
 use std::{
     collections::HashMap,
@@ -103,7 +105,8 @@ impl TelegramAccounts {
         live.probe(self.probe_every);
         lock(&self.live).insert(id, live.clone());
         let version = stored.login_epoch.to_string();
-        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version })
+        let wait = stored.wait_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version, wait })
     }
 
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
@@ -117,7 +120,9 @@ impl TelegramAccounts {
         let connected = async { Account::connect(&options, options.open_session(data).await?).await };
         let problem = match connected.await {
             Ok(account) => {
-                self.set_status(id, stored.login_epoch, AccountStatus::Active, None).await;
+                if let Err(error) = telegram::accounts::waits::set_connected(&self.pool, id, stored.login_epoch).await {
+                    tracing::warn!(%error, account_id = %id, "an account could not be shown as connected");
+                }
                 return Ok(account);
             }
             Err(problem) => problem,
@@ -203,7 +208,9 @@ impl Sender for AccountSender {
                 Ok(peer) => self.live.account().send_text(peer, text, delivery.random_id).await,
                 Err(problem) => Outcome::Refused(refusal(&problem)),
             };
-            self.live.note(&outcome).await;
+            if let Outcome::Refused(refusal) = &outcome {
+                self.live.note(refusal).await;
+            }
             outcome
         })
     }

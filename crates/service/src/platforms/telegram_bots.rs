@@ -42,7 +42,7 @@ impl TelegramBots {
         let token = self.sealer.open(&token_purpose(id), &envelope).await.map_err(|e| later(&e))?;
         let token = std::str::from_utf8(&token).map_err(|_| OpenError::Later("the sealed token is not text".into()))?;
         let sender = BotSender { bot_api: self.bot_api.clone(), token: SecretString::from(token.to_owned()) };
-        Ok(Opened { sender: Arc::new(sender), limits: self.limits, version: row.bot_token })
+        Ok(Opened { sender: Arc::new(sender), limits: self.limits, version: row.bot_token, wait: None })
     }
 }
 

@@ -101,7 +101,8 @@ async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>
         Ok(opened) => opened,
         Err(end) => return end,
     };
-    let plan = Plan::new(opened.limits);
+    let mut plan = Plan::new(opened.limits);
+    plan.held_until = opened.wait.map(|wait| Instant::now() + wait);
     let actor = Actor {
         context,
         lease,
@@ -172,6 +173,7 @@ impl Actor {
             match open(&self.context, self.lease.sender_id).await {
                 Ok(opened) => {
                     self.plan.set_limits(opened.limits);
+                    self.plan.held_until = opened.wait.map(|wait| Instant::now() + wait);
                     self.opened = opened;
                 }
                 Err(end) => return Some(end),

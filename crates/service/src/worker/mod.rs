@@ -68,6 +68,8 @@ pub struct Opened {
     pub limits: Limits,
     /// Names the credentials it was opened with; changes when they are replaced.
     pub version: String,
+    /// The platform wants it to be left alone for so long: what an earlier owner was told still counts.
+    pub wait: Option<Duration>,
 }
 
 /// Why a sender could not be opened.

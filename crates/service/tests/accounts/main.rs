@@ -20,3 +20,4 @@ mod processes;
 mod reconnecting;
 mod refusals;
 mod sending;
+mod waits;

@@ -1,7 +1,8 @@
-//! Accounts: their table, and the table of logins.
+//! Accounts: their table, the waits that Telegram imposes on them, and the table of logins.
 
 pub mod logins;
 pub mod table;
+pub mod waits;
 
 pub use logins::{LoginRow, LoginStatus};
 pub use table::{AccountFilter, AccountRow, AccountStatus, Client};

@@ -247,13 +247,16 @@ pub struct StoredSession {
     pub login_epoch: i32,
     /// It is to be logged out and erased.
     pub is_leaving: bool,
+    /// For so many seconds more, Telegram wants to be left alone.
+    pub wait_seconds: Option<f64>,
 }
 
 /// Reads what connecting an account needs.
 pub async fn stored_session(pool: &PgPool, id: Uuid) -> Result<Option<StoredSession>, sqlx::Error> {
     sqlx::query_as(
         "SELECT session_data, user_id, COALESCE(is_active, FALSE) AS is_active, client, login_epoch,
-                delete_requested_at IS NOT NULL AS is_leaving
+                delete_requested_at IS NOT NULL AS is_leaving,
+                extract(epoch FROM status_until - now())::float8 AS wait_seconds
          FROM telegram_sessions WHERE id = $1",
     )
     .bind(id)
@@ -272,7 +275,7 @@ pub async fn save_session(pool: &PgPool, id: Uuid, login_epoch: i32, sealed: &Va
     Ok(done.rows_affected() == 1)
 }
 
-/// Changes the state of an account, with event and log. Nothing happens when it is in that state already, when its owner switched it
+/// Changes the state of an account, with event and log. A wait outlives the loss of the connection. Nothing happens when it is in that state already, when its owner switched it
 /// off, or when it has been logged in anew since `login_epoch`; returns whether it changed.
 pub async fn set_status(
     pool: &PgPool,
@@ -284,9 +287,10 @@ pub async fn set_status(
 ) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let user_id: Option<i32> = sqlx::query_scalar(
-        "UPDATE telegram_sessions SET status = $3, status_reason = $4, status_until = $5, status_changed_at = now(),
-             is_active = $6, connected_at = CASE WHEN $3 = 'active' THEN now() ELSE connected_at END
-         WHERE id = $1 AND login_epoch = $2 AND status <> 'off' AND (status <> $3 OR status_until IS DISTINCT FROM $5)
+        "UPDATE telegram_sessions SET status = $3, status_reason = $4, status_changed_at = now(), is_active = $6,
+             status_until = CASE WHEN $3 = 'connecting' THEN status_until ELSE $5 END
+         WHERE id = $1 AND login_epoch = $2 AND status <> 'off'
+           AND (status <> $3 OR ($3 <> 'connecting' AND status_until IS DISTINCT FROM $5))
          RETURNING user_id",
     )
     .bind(id)

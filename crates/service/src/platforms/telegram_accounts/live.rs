@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::{Hold, Outcome, Verdict};
+use platform::{Hold, Refusal, Verdict};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use telegram::{
@@ -33,7 +33,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 pub struct Live {
     account: Account,
     keeper: Keeper,
-    limited_until: Mutex<Option<DateTime<Utc>>>,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -65,7 +64,7 @@ impl Live {
         let saver = tokio::spawn(keeper.clone().save_changes(account.session().clone(), stop.clone()));
         let taker = updates.map(|updates| tokio::spawn(keeper.clone().take_updates(updates, stop.clone())));
         let tasks = Mutex::new([Some(saver), taker].into_iter().flatten().collect());
-        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, tasks })
+        Arc::new(Self { account, keeper, stop, tasks })
     }
 
     /// Asks for a sign of life each so often, until closed: an open connection proves nothing. A dead session is shown; where no answer
@@ -94,26 +93,12 @@ impl Live {
         &self.account
     }
 
-    /// Shows what an outcome says of the account as a whole: limited, and until when; or active again.
-    pub async fn note(&self, outcome: &Outcome) {
-        let until = match outcome {
-            Outcome::Refused(refusal) => match refusal.verdict {
-                Verdict::Wait { after, hold: Hold::Sender } => {
-                    Some(Utc::now() + TimeDelta::from_std(after).unwrap_or(TimeDelta::days(1)))
-                }
-                _ => return,
-            },
-            Outcome::Sent { .. } => None,
-            Outcome::Unknown { .. } | Outcome::Unanswered { .. } => return,
-        };
-        let before = {
-            let mut shown = self.limited_until.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *shown, until)
-        };
-        match (before, until) {
-            (_, Some(until)) => self.keeper.set_status(AccountStatus::Limited, Some("flood_wait"), Some(until)).await,
-            (Some(_), None) => self.keeper.set_status(AccountStatus::Active, None, None).await,
-            (None, None) => {}
+    /// Shows what a refusal says of the account as a whole: limited, and until when. The wait ends by its time ([`super::waits`]), not
+    /// by what is sent: that may have been on its way before.
+    pub async fn note(&self, refusal: &Refusal) {
+        if let Verdict::Wait { after, hold: Hold::Sender } = refusal.verdict {
+            let until = Utc::now() + TimeDelta::from_std(after).unwrap_or(TimeDelta::days(1));
+            self.keeper.set_status(AccountStatus::Limited, Some("flood_wait"), Some(until)).await;
         }
     }
 

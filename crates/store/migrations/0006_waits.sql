@@ -1,0 +1,2 @@
+-- Waits that Telegram imposed on accounts end by themselves: those that are over are looked for each second.
+CREATE INDEX telegram_sessions_waits_idx ON telegram_sessions (status_until) WHERE status_until IS NOT NULL;
