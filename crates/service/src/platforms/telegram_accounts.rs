@@ -196,7 +196,11 @@ impl Sender for AccountSender {
                     description: format!("Telegram knows no @{name}."),
                     verdict: Verdict::Fail,
                 }),
-                Err(problem) => Err(refusal(&problem)),
+                Err(problem) => {
+                    let refusal = refusal(&problem);
+                    self.live.note(&refusal).await;
+                    Err(refusal)
+                }
             }
         })
     }

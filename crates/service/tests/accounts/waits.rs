@@ -76,3 +76,22 @@ async fn it_ends_also_when_its_time_passes_while_the_service_is_stopped() {
     let now = account.until(&app, "active").await;
     assert_eq!(now["status_until"], Value::Null);
 }
+
+#[tokio::test]
+async fn one_while_a_name_is_asked_for_is_shown_and_holds_the_account() {
+    let app = start().await;
+    let (account, friends) = connected_with_friends(&app, 1).await;
+    app.sim.world().lock().add_user(telegram_sim::world::NewUser {
+        username: Some("asked_for".to_owned()),
+        ..telegram_sim::world::NewUser::default()
+    });
+    account.refuse(&app, "contacts.resolveUsername", 420, "FLOOD_WAIT_3", 1);
+    let named = account.send_body(&app, &json!({ "chat_id": "@asked_for", "text": "by name" })).await;
+    let until = limited_until(&app, &account).await;
+    assert_eq!(account.now(&app).await["status_reason"], "flood_wait");
+    let other = account.send(&app, friends[0], "by number").await;
+    app.until_all(&[named, other], "sent").await;
+    assert!(Utc::now() >= until, "sent before its time");
+    assert_eq!(account.wrote(&app), ["by name", "by number"]);
+    account.until(&app, "active").await;
+}
