@@ -90,6 +90,7 @@ pub async fn start(
             application,
             account_limits(settings),
             settings.telegram.account_probe,
+            settings.telegram.peer_flood,
             hints.clone(),
         ));
         let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());

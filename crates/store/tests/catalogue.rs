@@ -7,7 +7,7 @@ use testdb::TestDb;
 
 /// What the migrations lack of the document, or have beyond it: each with its reason. (The document's own list of extensions lacks
 /// pg_trgm, without which its index on titles cannot be made; so its SQL here has it too.)
-const DEVIATIONS: [(Difference, &str, &str); 28] = {
+const DEVIATIONS: [(Difference, &str, &str); 29] = {
     use Difference::{Extra, Missing};
     const SEALED: &str = "A sealed envelope is wider than the token.";
     const ONCE: &str = "One owner for each bot, account and session: two would fight over it.";
@@ -52,6 +52,7 @@ const DEVIATIONS: [(Difference, &str, &str); 28] = {
         ),
         (Extra, "column telegram_sessions.status_reason text", STATE),
         (Extra, "column telegram_sessions.status_until timestamp with time zone", STATE),
+        (Extra, "column telegram_sessions.strangers_blocked_until timestamp with time zone", STATE),
         (Extra, "column telegram_sessions.telegram_user_id bigint", ONCE),
         (Extra, "column telegram_sessions.username text", NAME),
         (

@@ -1,9 +1,11 @@
 //! Telegram accounts as senders: each is connected once, by the worker that owns it.
 //!
 //! - [`live`]: one connected account, with the tasks that take its updates and store its session;
+//! - [`strangers`]: whom an account may not write to for a while;
 //! - [`waits`]: ends the waits that Telegram imposed.
 
 pub mod live;
+mod strangers;
 pub mod waits;
 
 use std::{
@@ -27,6 +29,7 @@ use crate::{
     worker::{Limits, OpenError, Opened},
 };
 use live::Live;
+use strangers::{PEER_FLOOD, Strangers};
 
 /// What an account's session is bound to.
 pub fn session_purpose(id: Uuid) -> String {
@@ -40,6 +43,7 @@ pub struct TelegramAccounts {
     application: Option<Application>,
     limits: Limits,
     probe_every: Duration,
+    peer_flood: Duration,
     hints: Hints,
     live: Mutex<HashMap<Uuid, Arc<Live>>>,
     /// Logged in just now by this process: their connection goes on.
@@ -47,17 +51,19 @@ pub struct TelegramAccounts {
 }
 
 impl TelegramAccounts {
-    /// Without an application, accounts stay unconnected. `probe_every` is how often each is asked for a sign of life.
+    /// Without an application, accounts stay unconnected. `probe_every` is how often each is asked for a sign of life; `peer_flood`, how
+    /// long one does not write to strangers after Telegram has refused that.
     pub fn new(
         pool: PgPool,
         sealer: Sealer,
         application: Option<Application>,
         limits: Limits,
         probe_every: Duration,
+        peer_flood: Duration,
         hints: Hints,
     ) -> Self {
         let (live, adopted) = (Mutex::default(), Mutex::default());
-        Self { pool, sealer, application, limits, probe_every, hints, live, adopted }
+        Self { pool, sealer, application, limits, probe_every, peer_flood, hints, live, adopted }
     }
 
     /// The application's identity.
@@ -101,7 +107,8 @@ impl TelegramAccounts {
             }
         };
         let (pool, sealer, hints) = (self.pool.clone(), self.sealer.clone(), self.hints.clone());
-        let live = Live::start(pool, sealer, hints, id, &stored, account).await;
+        let strangers = Strangers::new(pool.clone(), id, self.peer_flood, stored.strangers_blocked_until);
+        let live = Live::start(pool, sealer, hints, id, &stored, account, strangers).await;
         live.probe(self.probe_every);
         lock(&self.live).insert(id, live.clone());
         let version = stored.login_epoch.to_string();
@@ -208,12 +215,21 @@ impl Sender for AccountSender {
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let Content::Text(text) = &delivery.content;
-            let outcome = match self.peer(delivery.chat_id).await {
-                Ok(peer) => self.live.account().send_text(peer, text, delivery.random_id).await,
-                Err(problem) => Outcome::Refused(refusal(&problem)),
+            let (account, strangers) = (self.live.account(), self.live.strangers());
+            let refused = strangers.refuse(account, delivery).await;
+            let is_stranger = refused.as_ref().is_some_and(|refusal| refusal.code == PEER_FLOOD);
+            let outcome = match refused {
+                Some(refusal) => Outcome::Refused(refusal),
+                None => match self.peer(delivery.chat_id).await {
+                    Ok(peer) => account.send_text(peer, text, delivery.random_id).await,
+                    Err(problem) => Outcome::Refused(refusal(&problem)),
+                },
             };
-            if let Outcome::Refused(refusal) = &outcome {
-                self.live.note(refusal).await;
+            match &outcome {
+                Outcome::Refused(refusal) if refusal.code == PEER_FLOOD && !is_stranger => strangers.block().await,
+                Outcome::Refused(refusal) => self.live.note(refusal).await,
+                Outcome::Sent { .. } => strangers.meet(delivery.chat_id),
+                Outcome::Unanswered { .. } | Outcome::Unknown { .. } => {}
             }
             outcome
         })

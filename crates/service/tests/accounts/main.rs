@@ -20,4 +20,5 @@ mod processes;
 mod reconnecting;
 mod refusals;
 mod sending;
+mod strangers;
 mod waits;

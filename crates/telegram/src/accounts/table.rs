@@ -94,6 +94,7 @@ pub struct AccountRow {
     pub status_reason: Option<String>,
     pub status_until: Option<DateTime<Utc>>,
     pub status_changed_at: DateTime<Utc>,
+    pub strangers_blocked_until: Option<DateTime<Utc>>,
     pub client: Value,
     pub login_epoch: i32,
     pub created_at: DateTime<Utc>,
@@ -101,7 +102,8 @@ pub struct AccountRow {
 }
 
 const COLUMNS: &str = "id, user_id, phone, telegram_user_id, name, username, metadata, settings, \
-     COALESCE(is_active, FALSE) AS is_active, status, status_reason, status_until, status_changed_at, client, \
+     COALESCE(is_active, FALSE) AS is_active, status, status_reason, status_until, status_changed_at, \
+     CASE WHEN strangers_blocked_until > now() THEN strangers_blocked_until END AS strangers_blocked_until, client, \
      login_epoch, created_at, updated_at";
 
 /// Which accounts a list shows.
@@ -249,6 +251,8 @@ pub struct StoredSession {
     pub is_leaving: bool,
     /// For so many seconds more, Telegram wants to be left alone.
     pub wait_seconds: Option<f64>,
+    /// Until then it does not write to strangers.
+    pub strangers_blocked_until: Option<DateTime<Utc>>,
 }
 
 /// Reads what connecting an account needs.
@@ -256,7 +260,7 @@ pub async fn stored_session(pool: &PgPool, id: Uuid) -> Result<Option<StoredSess
     sqlx::query_as(
         "SELECT session_data, user_id, COALESCE(is_active, FALSE) AS is_active, client, login_epoch,
                 delete_requested_at IS NOT NULL AS is_leaving,
-                extract(epoch FROM status_until - now())::float8 AS wait_seconds
+                extract(epoch FROM status_until - now())::float8 AS wait_seconds, strangers_blocked_until
          FROM telegram_sessions WHERE id = $1",
     )
     .bind(id)

@@ -1,6 +1,8 @@
-//! Waits that Telegram imposes on an account: kept in `status_until`, also over restarts and lost connections.
+//! Waits that Telegram imposes on an account, also over restarts and lost connections: on all that it does (`status_until`), and on its
+//! messages to strangers (`strangers_blocked_until`).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -53,6 +55,36 @@ pub async fn end_waits(pool: &PgPool) -> Result<(), sqlx::Error> {
     // One that is not connected at the moment only loses the time.
     for (id, user_id, _) in ended.into_iter().filter(|(_, _, was_limited)| *was_limited) {
         tell(&mut tx, user_id, id, AccountStatus::Active, None, None).await?;
+    }
+    tx.commit().await
+}
+
+/// Keeps an account from writing to strangers until then. Tells its owner, unless it was kept from it already.
+pub async fn block_strangers(pool: &PgPool, id: Uuid, until: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    // As precise as the database keeps it: the event and the resource name the same time.
+    let until = until.trunc_subsecs(6);
+    let blocked: Option<(i32, bool)> = sqlx::query_as(
+        "UPDATE telegram_sessions s SET strangers_blocked_until = $2
+         FROM (SELECT id, COALESCE(strangers_blocked_until > now(), FALSE) AS was_blocked
+               FROM telegram_sessions WHERE id = $1 FOR UPDATE) b
+         WHERE s.id = b.id RETURNING s.user_id, was_blocked",
+    )
+    .bind(id)
+    .bind(until)
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some((user_id, false)) = blocked {
+        let data = json!({ "reason": "peer_flood", "until": until });
+        store::events::insert(&mut *tx, user_id, "account.peer_flood", id, &data).await?;
+        let log = store::logs::NewLog {
+            user_id,
+            integration_type: "telegram_account",
+            action: "peer_flood",
+            error: Some("Telegram takes the account's messages to strangers for spam: no more are tried for a while."),
+            details: Some(json!({ "account_id": id, "until": until })),
+        };
+        store::logs::insert(&mut *tx, &log).await?;
     }
     tx.commit().await
 }

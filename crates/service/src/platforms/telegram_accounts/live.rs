@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{dead_status, session_purpose};
+use super::{dead_status, session_purpose, strangers::Strangers};
 use crate::{
     queue::{Hint, Hints},
     secrets::Sealer,
@@ -46,6 +46,7 @@ struct Keeper {
     id: Uuid,
     user_id: i32,
     login_epoch: i32,
+    strangers: Arc<Strangers>,
 }
 
 impl Live {
@@ -57,8 +58,10 @@ impl Live {
         id: Uuid,
         stored: &table::StoredSession,
         mut account: Account,
+        strangers: Strangers,
     ) -> Arc<Self> {
-        let keeper = Keeper { pool, sealer, hints, id, user_id: stored.user_id, login_epoch: stored.login_epoch };
+        let (user_id, login_epoch, strangers) = (stored.user_id, stored.login_epoch, Arc::new(strangers));
+        let keeper = Keeper { pool, sealer, hints, id, user_id, login_epoch, strangers };
         let stop = CancellationToken::new();
         let updates = account.updates().await;
         let saver = tokio::spawn(keeper.clone().save_changes(account.session().clone(), stop.clone()));
@@ -91,6 +94,11 @@ impl Live {
     /// The account.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Whom it may not write to.
+    pub fn strangers(&self) -> &Strangers {
+        &self.keeper.strangers
     }
 
     /// Shows what a refusal says of the account as a whole: limited, and until when. The wait ends by its time ([`super::waits`]), not
@@ -160,6 +168,9 @@ impl Keeper {
         while let Some(next) = stop.run_until_cancelled(Box::pin(updates.next())).await {
             match next {
                 Ok(event) => {
+                    if let Event::NewMessage(message) = &event {
+                        self.strangers.meet(message.chat.get());
+                    }
                     let Some((kind, data)) = describe(event) else { continue };
                     self.store(&stop, kind, &data).await;
                 }
