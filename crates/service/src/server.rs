@@ -108,7 +108,8 @@ pub async fn start(
                 stop: shutdown.soft.clone(),
             });
             shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
-            shutdown.tasks.spawn(logins::leaving::run(drivers));
+            shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));
+            shutdown.tasks.spawn(logins::former::run(drivers));
             tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
             tokio::spawn(waits::run(pool.clone(), shutdown.soft.clone()));
         }

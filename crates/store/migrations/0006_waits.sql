@@ -3,3 +3,15 @@ CREATE INDEX telegram_sessions_waits_idx ON telegram_sessions (status_until) WHE
 
 -- Telegram called the account's messages to strangers spam (PEER_FLOOD): until then none is tried.
 ALTER TABLE telegram_sessions ADD COLUMN strangers_blocked_until TIMESTAMPTZ;
+
+-- Sessions that their accounts need no more. Each is kept, sealed, until Telegram has ended it.
+CREATE TABLE telegram_former_sessions (
+    id UUID PRIMARY KEY,
+    session_data JSONB NOT NULL,
+    client JSONB NOT NULL,
+    tries INT NOT NULL DEFAULT 0,
+    -- While somebody tries, so far ahead that nobody else does.
+    next_try_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+CREATE INDEX telegram_former_sessions_next_idx ON telegram_former_sessions (next_try_at);

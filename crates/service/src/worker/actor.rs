@@ -53,6 +53,13 @@ impl Mailbox {
         self.changed.store(true, Ordering::Release);
         self.wake.notify_one();
     }
+
+    /// Waits for a change, whatever work there is.
+    async fn changes(&self) {
+        while !self.changed.load(Ordering::Acquire) {
+            self.wake.notified().await;
+        }
+    }
 }
 
 /// Why an actor ended.
@@ -97,7 +104,7 @@ pub async fn run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> 
 }
 
 async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
-    let opened = match open(&context, lease.sender_id).await {
+    let opened = match open(&context, lease.sender_id, &mailbox).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
@@ -118,9 +125,12 @@ async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>
     actor.run().await
 }
 
-async fn open(context: &Context, sender_id: Uuid) -> Result<Opened, End> {
+/// Opens the sender, however often that takes. When it changes meanwhile, such as by a login, it is tried again at once.
+async fn open(context: &Context, sender_id: Uuid, mailbox: &Mailbox) -> Result<Opened, End> {
     let mut tries = 0;
     loop {
+        // What changed before this try is seen by it: opening the sender once more for that would end a good connection.
+        mailbox.changed.store(false, Ordering::Release);
         match context.senders.open(sender_id).await {
             Ok(opened) => return Ok(opened),
             Err(OpenError::Gone | OpenError::Inactive) => return Err(End::Inactive),
@@ -130,6 +140,7 @@ async fn open(context: &Context, sender_id: Uuid) -> Result<Opened, End> {
                 tokio::select! {
                     () = context.stop.cancelled() => return Err(End::Stopped),
                     () = tokio::time::sleep(backoff(tries)) => {}
+                    () = mailbox.changes() => tries = 0,
                 }
             }
         }
@@ -170,7 +181,7 @@ impl Actor {
     async fn woken(&mut self) -> Option<End> {
         if self.mailbox.changed.swap(false, Ordering::AcqRel) {
             self.context.senders.close(self.lease.sender_id).await;
-            match open(&self.context, self.lease.sender_id).await {
+            match open(&self.context, self.lease.sender_id, &self.mailbox).await {
                 Ok(opened) => {
                     self.plan.set_limits(opened.limits);
                     self.plan.held_until = opened.wait.map(|wait| Instant::now() + wait);

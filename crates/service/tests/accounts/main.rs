@@ -9,6 +9,7 @@ mod common;
 mod by_phone;
 mod by_qr;
 mod cuts;
+mod former;
 mod imports;
 mod incoming;
 mod leaving;

@@ -1,5 +1,6 @@
-//! Accounts: their table, the waits that Telegram imposes on them, and the table of logins.
+//! Accounts: their table, the waits that Telegram imposes on them, and the tables of logins and of former sessions.
 
+pub mod former;
 pub mod logins;
 pub mod table;
 pub mod waits;

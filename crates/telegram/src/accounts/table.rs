@@ -163,11 +163,12 @@ pub async fn list(pool: &PgPool, filter: &AccountFilter, slice: Slice) -> Result
     sql.build_query_as().fetch_all(pool).await
 }
 
-/// The Telegram ids of the user's accounts that are connected: a QR code need not offer them.
+/// The Telegram ids of the user's accounts that are connected: a QR code need not offer them. One that cannot be connected at the
+/// moment can be logged in anew.
 pub async fn connected_ids(pool: &PgPool, user_id: i32) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT telegram_user_id FROM telegram_sessions
-         WHERE user_id = $1 AND is_active AND telegram_user_id IS NOT NULL LIMIT 100",
+         WHERE user_id = $1 AND status IN ('active', 'limited') AND telegram_user_id IS NOT NULL LIMIT 100",
     )
     .bind(user_id)
     .fetch_all(pool)
