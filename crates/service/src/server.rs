@@ -21,6 +21,7 @@ use crate::{
         telegram_accounts::{TelegramAccounts, waits},
         telegram_client::Application,
     },
+    questions::Questions,
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
@@ -78,11 +79,11 @@ pub async fn start(
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
     let accounts_configured = application.is_some();
     let carrier = DatabaseHints::spawn(pool.clone());
-    let (local, hints_in) = mpsc::unbounded_channel();
-    let hints = Hints::new(roles.worker.then(|| local.clone()), carrier);
+    let (local_hints, hints_in) = mpsc::unbounded_channel();
+    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), carrier);
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
-    let (mut ownership, mut accounts) = (None, None);
+    let (mut ownership, mut local) = (None, None);
     if roles.worker {
         let live = Arc::new(TelegramAccounts::new(
             pool.clone(),
@@ -113,10 +114,12 @@ pub async fn start(
             tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
             tokio::spawn(waits::run(pool.clone(), shutdown.soft.clone()));
         }
-        accounts = Some(live);
+        local = Some((context.ownership.worker_id, live));
         shutdown.tasks.spawn(worker::run(context, hints_in));
-        tokio::spawn(DatabaseHints::listen(pool.clone(), local, shutdown.soft.clone()));
+        tokio::spawn(DatabaseHints::listen(pool.clone(), local_hints, shutdown.soft.clone()));
     }
+    let questions = Questions::new(pool.clone(), sealer.clone(), local);
+    tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     tokio::spawn(keep_house(pool.clone(), shutdown.soft.clone()));
     tokio::spawn(count(pool.clone(), shutdown.soft.clone()));
     tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
@@ -129,7 +132,7 @@ pub async fn start(
         async move { events.follow(pool).await }
     });
     let readiness = Arc::new(Readiness::new(embedded, ownership));
-    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts };
+    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, questions };
     let app = Arc::new(App::new(parts));
     let gate = Gate {
         routes: ROUTES,
@@ -205,6 +208,9 @@ async fn keep_house(pool: PgPool, stop: CancellationToken) {
         }
         if let Err(error) = store::idempotency::sweep(&pool).await {
             tracing::warn!(%error, "expired idempotency keys could not be removed");
+        }
+        if let Err(error) = store::questions::sweep(&pool).await {
+            tracing::warn!(%error, "questions that nobody waits for could not be removed");
         }
     }
 }

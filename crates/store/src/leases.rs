@@ -107,6 +107,17 @@ pub async fn take_or_keep(tx: &mut sqlx::PgConnection, worker_id: Uuid, sender_i
     Ok(owns || !acquire_in(tx, worker_id, &[sender_id]).await?.is_empty())
 }
 
+/// The living worker that owns a sender.
+pub async fn owner(pool: &PgPool, sender_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT w.id FROM sender_leases l JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+         WHERE l.sender_id = $1",
+    )
+    .bind(sender_id)
+    .fetch_optional(pool)
+    .await
+}
+
 /// Gives everything back at the end of a worker.
 pub async fn release_all(pool: &PgPool, worker_id: Uuid) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;

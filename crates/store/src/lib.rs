@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod leases;
 pub mod logs;
 pub mod messages;
+pub mod questions;
 pub mod senders;
 pub mod users;
 

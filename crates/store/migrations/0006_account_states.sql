@@ -15,3 +15,15 @@ CREATE TABLE telegram_former_sessions (
     created_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 CREATE INDEX telegram_former_sessions_next_idx ON telegram_former_sessions (next_try_at);
+
+-- Questions on their way to the worker that owns a sender, and the answers on their way back; both are sealed envelopes. Of no use
+-- after a crash, so they need no log.
+CREATE UNLOGGED TABLE questions (
+    id UUID PRIMARY KEY,
+    sender_id UUID NOT NULL,
+    worker_id UUID NOT NULL,
+    question TEXT NOT NULL,
+    answer TEXT,
+    taken_at TIMESTAMPTZ,
+    expires_at TIMESTAMPTZ NOT NULL
+);
