@@ -18,6 +18,7 @@ mod login_resource;
 mod measures;
 mod people;
 mod processes;
+mod proxy;
 mod reconnecting;
 mod refusals;
 mod sending;
