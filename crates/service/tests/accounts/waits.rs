@@ -31,6 +31,8 @@ async fn it_ends_also_when_nothing_is_sent() {
     let message = limit(&app, &account, friends[0], 2).await;
     cancel(&app, message).await;
     let until = limited_until(&app, &account).await;
+    // The one before is of the login.
+    events.until(|event| event.kind == "account.limited").await;
     events.until(|event| event.kind == "account.active").await;
     assert!(Utc::now() >= until, "it ended before its time");
     let now = account.now(&app).await;
