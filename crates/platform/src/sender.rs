@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin};
 
+use uuid::Uuid;
+
 use crate::{Content, Outcome, Refusal};
 
 /// A boxed future, so that senders of all platforms stand behind one pointer.
@@ -10,6 +12,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// One message on its way.
 #[derive(Debug, Clone)]
 pub struct Delivery {
+    /// The message.
+    pub message_id: Uuid,
     /// Numeric destination.
     pub chat_id: i64,
     /// What to send.

@@ -14,8 +14,7 @@ use store::{
 use telegram::bot_api::BotApi;
 
 use crate::{
-    Code, Error, Result, events::EventHub, logins::Inputs, platforms::telegram_accounts::TelegramAccounts,
-    queue::Hints, secrets::Sealer,
+    Code, Error, Result, events::EventHub, logins::Inputs, questions::Questions, queue::Hints, secrets::Sealer,
 };
 
 /// How many messages go into one commit at most.
@@ -41,8 +40,8 @@ pub struct App {
     pub logins: Inputs,
     /// Accounts can be connected: the application's identity is configured.
     pub accounts_configured: bool,
-    /// The accounts that this process has connected, if it is a worker.
-    pub accounts: Option<Arc<TelegramAccounts>>,
+    /// Asks whoever has an account connected.
+    pub questions: Arc<Questions>,
     known_users: RwLock<HashSet<i32>>,
 }
 
@@ -56,13 +55,13 @@ pub struct Parts {
     pub events: EventHub,
     pub logins: Inputs,
     pub accounts_configured: bool,
-    pub accounts: Option<Arc<TelegramAccounts>>,
+    pub questions: Arc<Questions>,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts } = parts;
+        let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, questions } = parts;
         Self {
             accept: Group::spawn(Accept { pool: store::db::hot(&pool, 1) }, GROUP),
             pool,
@@ -72,7 +71,7 @@ impl App {
             events,
             logins,
             accounts_configured,
-            accounts,
+            questions,
             known_users: RwLock::new(HashSet::new()),
         }
     }

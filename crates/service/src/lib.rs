@@ -14,6 +14,7 @@ pub mod logins;
 pub mod metrics;
 pub mod platforms;
 pub mod postgres;
+pub mod questions;
 pub mod queue;
 pub mod secrets;
 pub mod server;

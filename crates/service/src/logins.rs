@@ -4,10 +4,12 @@
 //! - [`manager`]: claims logins that nobody drives, and gives each a driver;
 //! - [`driver`]: one login, from its beginning to the connected account;
 //! - [`finish`]: storing the account that a login led to;
-//! - [`leaving`]: logging accounts out that are to be erased.
+//! - [`leaving`]: logging accounts out that are to be erased;
+//! - [`former`]: logging sessions out that their accounts need no more.
 
 pub mod driver;
 mod finish;
+pub mod former;
 pub mod inputs;
 pub mod leaving;
 pub mod manager;

@@ -21,9 +21,10 @@ use crate::{
     metrics::Metrics,
     platforms::{
         Platforms,
-        telegram_accounts::{self, TelegramAccounts},
+        telegram_accounts::{self, TelegramAccounts, waits},
         telegram_client::Application,
     },
+    questions::Questions,
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
@@ -80,11 +81,11 @@ pub async fn start(
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
     let accounts_configured = application.is_some();
     let carrier = DatabaseHints::spawn(pool.clone());
-    let (local, hints_in) = mpsc::unbounded_channel();
-    let hints = Hints::new(roles.worker.then(|| local.clone()), carrier);
+    let (local_hints, hints_in) = mpsc::unbounded_channel();
+    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), carrier);
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
-    let (mut ownership, mut accounts) = (None, None);
+    let (mut ownership, mut local) = (None, None);
     if roles.worker {
         let own = Arc::new(Ownership::new());
         let parts = telegram_accounts::Parts {
@@ -95,6 +96,7 @@ pub async fn start(
             limits: account_limits(settings),
             probe_every: settings.telegram.account_probe,
             connects_per_second: settings.telegram.account_connects_per_second,
+            peer_flood: settings.telegram.peer_flood,
             hints: hints.clone(),
         };
         let live = TelegramAccounts::start(parts, shutdown.soft.clone());
@@ -113,18 +115,22 @@ pub async fn start(
                 stop: shutdown.soft.clone(),
             });
             shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
-            shutdown.tasks.spawn(logins::leaving::run(drivers));
+            shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));
+            shutdown.tasks.spawn(logins::former::run(drivers));
             tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
+            tokio::spawn(waits::run(pool.clone(), shutdown.soft.clone()));
         }
         let wake = Arc::new(Notify::new());
         let kinds = Kinds::usual().with_local(live.care());
-        accounts = Some(live);
+        local = Some((context.ownership.worker_id, live));
         let executor = executor(settings, kinds, &context, wake.clone());
         executor.arm().await?;
         context.tasks.spawn(executor.run());
         shutdown.tasks.spawn(worker::run(context, hints_in));
-        tokio::spawn(DatabaseHints::listen(pool.clone(), local, wake, shutdown.soft.clone()));
+        tokio::spawn(DatabaseHints::listen(pool.clone(), local_hints, wake, shutdown.soft.clone()));
     }
+    let questions = Questions::new(pool.clone(), sealer.clone(), local);
+    tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     tokio::spawn(count(pool.clone(), shutdown.soft.clone()));
     tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
     if !roles.api {
@@ -136,7 +142,7 @@ pub async fn start(
         async move { events.follow(pool).await }
     });
     let readiness = Arc::new(Readiness::new(embedded, ownership));
-    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts };
+    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, questions };
     let app = Arc::new(App::new(parts));
     let gate = Gate {
         routes: ROUTES,

@@ -465,6 +465,22 @@ pub async fn fail_queued(pool: &PgPool, ids: &[Uuid], code: &str, description: &
     .map(drop)
 }
 
+/// The people whom a sender has reached: the private chats that a message was sent to.
+pub async fn people_reached(pool: &PgPool, sender_id: Uuid) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT DISTINCT chat_id FROM messages WHERE sender_id = $1 AND status = 'sent' AND chat_id > 0")
+        .bind(sender_id)
+        .fetch_all(pool)
+        .await
+}
+
+/// Whether an attempt of this message had no answer, so that the platform may have taken it.
+pub async fn may_have_arrived(pool: &PgPool, message_id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM message_attempts WHERE message_id = $1 AND outcome = 'unknown')")
+        .bind(message_id)
+        .fetch_one(pool)
+        .await
+}
+
 /// How many messages wait, by priority: `(priority, count)`.
 pub async fn depth(pool: &PgPool) -> Result<Vec<(i16, i64)>, sqlx::Error> {
     sqlx::query_as("SELECT priority, count(*) FROM messages WHERE status = 'queued' GROUP BY priority")

@@ -134,6 +134,25 @@ async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Resu
     .map(drop)
 }
 
+/// Takes a sender, or keeps it in its present epoch where the worker has it already: taking it once more would end its actor.
+/// False when another living worker owns it.
+pub async fn take_or_keep(tx: &mut sqlx::PgConnection, worker_id: Uuid, sender_id: Uuid) -> Result<bool, sqlx::Error> {
+    let owns = "SELECT EXISTS (SELECT 1 FROM sender_leases WHERE sender_id = $1 AND worker_id = $2)";
+    let owns: bool = sqlx::query_scalar(owns).bind(sender_id).bind(worker_id).fetch_one(&mut *tx).await?;
+    Ok(owns || !acquire_in(tx, worker_id, &[sender_id], 1).await?.is_empty())
+}
+
+/// The living worker that owns a sender.
+pub async fn owner(pool: &PgPool, sender_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT w.id FROM sender_leases l JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+         WHERE l.sender_id = $1",
+    )
+    .bind(sender_id)
+    .fetch_optional(pool)
+    .await
+}
+
 /// Gives everything back at the end of a worker.
 pub async fn release_all(pool: &PgPool, worker_id: Uuid) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;

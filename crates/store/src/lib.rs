@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod leases;
 pub mod logs;
 pub mod messages;
+pub mod questions;
 pub mod queues;
 pub mod retention;
 pub mod senders;

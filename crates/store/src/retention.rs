@@ -162,11 +162,13 @@ pub enum Aged {
     Workers,
     /// Idempotency keys whose time is over; the age is that of their end.
     IdempotencyKeys,
+    /// Questions to owners of senders that nobody waits for any more; the age is that of their end.
+    Questions,
 }
 
 impl Aged {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::StrayEvents,
         Self::Logs,
         Self::Logins,
@@ -174,6 +176,7 @@ impl Aged {
         Self::DeadTasks,
         Self::Workers,
         Self::IdempotencyKeys,
+        Self::Questions,
     ];
 
     /// Table, key, and which rows are old, without the comparison; their index has the same condition and column.
@@ -186,6 +189,7 @@ impl Aged {
             Self::DeadTasks => ("tasks", "id", "status = 'dead' AND finished_at"),
             Self::Workers => ("workers", "id", "valid_until"),
             Self::IdempotencyKeys => ("idempotency_keys", "(user_id, key)", "expires_at"),
+            Self::Questions => ("questions", "id", "expires_at"),
         }
     }
 }

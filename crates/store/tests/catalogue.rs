@@ -7,7 +7,7 @@ use testdb::TestDb;
 
 /// What the migrations lack of the document, or have beyond it: each with its reason. (The document's own list of extensions lacks
 /// pg_trgm, without which its index on titles cannot be made; so its SQL here has it too.)
-const DEVIATIONS: [(Difference, &str, &str); 27] = {
+const DEVIATIONS: [(Difference, &str, &str); 29] = {
     use Difference::{Extra, Missing};
     const SEALED: &str = "A sealed envelope is wider than the token.";
     const ONCE: &str = "One owner for each bot, account and session: two would fight over it.";
@@ -52,6 +52,7 @@ const DEVIATIONS: [(Difference, &str, &str); 27] = {
         ),
         (Extra, "column telegram_sessions.status_reason text", STATE),
         (Extra, "column telegram_sessions.status_until timestamp with time zone", STATE),
+        (Extra, "column telegram_sessions.strangers_blocked_until timestamp with time zone", STATE),
         (Extra, "column telegram_sessions.telegram_user_id bigint", ONCE),
         (Extra, "column telegram_sessions.username text", NAME),
         (
@@ -60,6 +61,11 @@ const DEVIATIONS: [(Difference, &str, &str); 27] = {
             STATE,
         ),
         (Extra, "constraint telegram_sessions_telegram_user_id_key UNIQUE (telegram_user_id)", ONCE),
+        (
+            Extra,
+            "index CREATE INDEX telegram_sessions_waits_idx ON public.telegram_sessions USING btree (status_until) WHERE (status_until IS NOT NULL)",
+            STATE,
+        ),
         (
             Extra,
             "index CREATE UNIQUE INDEX telegram_sessions_fingerprint_key ON public.telegram_sessions USING btree (fingerprint)",

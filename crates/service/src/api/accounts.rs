@@ -62,6 +62,9 @@ pub struct AccountView {
     status_until: Option<DateTime<Utc>>,
     /// Since when.
     status_changed_at: DateTime<Utc>,
+    /// Telegram takes its messages to strangers for spam. Until then, those to people with whom it has no conversation fail with the
+    /// code `peer_flood`; all others go on.
+    peer_flood_until: Option<DateTime<Utc>>,
     /// Whether it may send.
     is_active: bool,
     /// Your own data about the account.
@@ -89,6 +92,7 @@ fn render(caller: &Caller, row: AccountRow) -> AccountView {
         status_reason: row.status_reason,
         status_until: row.status_until,
         status_changed_at: row.status_changed_at,
+        peer_flood_until: row.strangers_blocked_until,
         is_active: row.is_active,
         metadata: row.metadata.unwrap_or_else(|| json!({})),
         settings: row.settings.unwrap_or_else(|| json!({})),

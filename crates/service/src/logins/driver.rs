@@ -13,7 +13,7 @@ use telegram::{
         logins::{self, Progress},
         table,
     },
-    mtproto::{Account, ClientOptions, Kind, Login, LoginState, LoginStep, Problem, SessionData},
+    mtproto::{Account, ClientOptions, Kind, Login, LoginState, LoginStep, PROXY_REFUSED, Problem, SessionData},
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -327,9 +327,9 @@ impl Driver {
     }
 }
 
-/// Trying again later can help.
+/// Trying again later can help. With a proxy that refuses, only its owner can.
 fn passes(problem: &Problem) -> bool {
-    matches!(problem.kind, Kind::Unreachable | Kind::NoAnswer)
+    problem.code != PROXY_REFUSED && matches!(problem.kind, Kind::Unreachable | Kind::NoAnswer)
 }
 
 fn describe(problem: &Problem) -> Value {

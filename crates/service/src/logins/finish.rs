@@ -11,7 +11,7 @@ use telegram::{
 };
 use uuid::Uuid;
 
-use super::Context;
+use super::{Context, former};
 use crate::{Error, Result, platforms::telegram_accounts::session_purpose, queue::Hint};
 
 /// The constraints that two logins of one account at the same moment meet.
@@ -38,6 +38,7 @@ pub enum Finished {
 /// What to do with a proven session.
 enum Plan {
     Insert,
+    /// The account has no session, or one that is not connected and may never be: the new one is proven alive.
     Renew(AccountRow),
     /// The account is connected already: the new session is not needed.
     Keep(AccountRow),
@@ -57,11 +58,14 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
             Plan::Insert => None,
             Plan::Renew(row) => Some(row),
             Plan::Keep(row) => {
-                discard(login, account).await;
+                // Telegram can take its time: the row must not be locked meanwhile.
+                tx.rollback().await?;
+                discard(context, login, account).await;
                 return Ok(Finished::Connected { account_id: row.id, user: shown });
             }
             Plan::Refuse(code, detail) => {
-                discard(login, account).await;
+                tx.rollback().await?;
+                discard(context, login, account).await;
                 return Ok(Finished::Refused { code, detail });
             }
         };
@@ -72,8 +76,8 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
             }
             Err(error) if !last && is_race(&error) => {}
             Err(error) => {
-                discard(login, account).await;
-                return Err(error.into());
+                discard(context, login, account).await;
+                return Err(error);
             }
         }
     }
@@ -109,12 +113,12 @@ async fn write(
     login: &LoginRow,
     account: &Account,
     existing: Option<AccountRow>,
-) -> Result<(AccountRow, bool), sqlx::Error> {
+) -> Result<(AccountRow, bool)> {
     let id = existing.as_ref().map_or_else(Uuid::now_v7, |row| row.id);
     let user = account.user();
     let (data, _) = account.session().export();
-    let sealed = context.sealer.seal(&session_purpose(id), &data.to_bytes()).await;
-    let sealed = json!(sealed.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
+    let sealed = json!(context.sealer.seal(&session_purpose(id), &data.to_bytes()).await?);
+    let fingerprint = data.fingerprint().unwrap_or_default();
     let proven = Proven {
         id,
         user_id: login.user_id,
@@ -123,16 +127,20 @@ async fn write(
         name: &display_name(user),
         username: user.username.as_deref(),
         session_data: &sealed,
-        fingerprint: &data.fingerprint().unwrap_or_default(),
+        fingerprint: &fingerprint,
         client: &login.client,
     };
-    let row = if existing.is_none() {
-        table::insert(&mut *tx, &proven).await?
-    } else {
-        table::settle_unanswered(&mut *tx, id).await?;
-        table::renew(&mut *tx, &proven).await?
+    let row = match existing {
+        None => table::insert(&mut *tx, &proven).await?,
+        Some(old) => {
+            if !is_dead(&old) {
+                former::replace(context, &mut *tx, id, &fingerprint).await?;
+            }
+            table::settle_unanswered(&mut *tx, id).await?;
+            table::renew(&mut *tx, &proven).await?
+        }
     };
-    let owned = !leases::acquire_in(&mut *tx, context.ownership.worker_id, &[id], 1).await?.is_empty();
+    let owned = leases::take_or_keep(&mut *tx, context.ownership.worker_id, id).await?;
     table::tell(&mut *tx, row.user_id, id, AccountStatus::Active, None, None).await?;
     let log = store::logs::NewLog {
         user_id: row.user_id,
@@ -167,18 +175,27 @@ async fn hand_on(
     Ok(())
 }
 
-/// A session that is not needed is logged out, unless it was imported: it is its owner's.
-async fn discard(login: &LoginRow, account: Account) {
-    if login.method != "import"
-        && let Err(problem) = account.log_out().await
-    {
-        tracing::warn!(%problem, "a session that is not needed could not be logged out");
-    }
-    account.close().await;
+/// Telegram has ended the account's session already.
+fn is_dead(row: &AccountRow) -> bool {
+    row.status == AccountStatus::NeedsLogin.name() || row.status == AccountStatus::Banned.name()
 }
 
-fn is_race(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if error.constraint().is_some_and(|name| UNIQUE.contains(&name)))
+/// A session that is not needed is logged out, later if Telegram does not answer now; unless it was imported: it is its owner's.
+async fn discard(context: &Context, login: &LoginRow, account: Account) {
+    let logged_out = if login.method == "import" { Ok(()) } else { account.log_out().await };
+    account.close().await;
+    if let Err(problem) = logged_out {
+        tracing::info!(%problem, "a session that is not needed is logged out later");
+        let (data, _) = account.session().export();
+        if let Err(error) = former::keep(context, &context.pool, &data.to_bytes(), &login.client).await {
+            tracing::error!(%error, login_id = %login.id, "a session that is not needed stays signed in");
+        }
+    }
+}
+
+fn is_race(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
+    matches!(source, Some(sqlx::Error::Database(error)) if error.constraint().is_some_and(|name| UNIQUE.contains(&name)))
 }
 
 fn display_name(user: &AccountUser) -> String {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use serde_json::Value;
 use store::leases;
 use telegram::{
     accounts::{Client, table},
@@ -16,9 +17,9 @@ use crate::{platforms::telegram_accounts::session_purpose, secrets::Envelope};
 /// How often accounts are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait between two tries for one account.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
 /// An account that cannot be logged out for so long is erased all the same.
-const GIVE_UP_SECONDS: f64 = 86_400.0;
+pub(super) const GIVE_UP_SECONDS: f64 = 86_400.0;
 
 /// Runs until stopped.
 pub async fn run(context: Arc<Context>) {
@@ -59,7 +60,7 @@ async fn leave(context: &Context, id: Uuid, seconds: f64) -> Result<(), String> 
         context.accounts.changed(id);
         return Err("its connection ends first".into());
     }
-    match log_out(context, id).await {
+    match log_out_account(context, id).await {
         Ok(()) => {}
         Err(why) if seconds < GIVE_UP_SECONDS => return Err(why),
         Err(why) => tracing::warn!(account_id = %id, why, "an account is erased without being logged out at Telegram"),
@@ -67,13 +68,18 @@ async fn leave(context: &Context, id: Uuid, seconds: f64) -> Result<(), String> 
     table::erase(&context.pool, id).await.map_err(text)
 }
 
-async fn log_out(context: &Context, id: Uuid) -> Result<(), String> {
+async fn log_out_account(context: &Context, id: Uuid) -> Result<(), String> {
     let stored = table::stored_session(&context.pool, id).await.map_err(|error| error.to_string())?;
     let Some(stored) = stored.filter(|stored| stored.is_leaving) else { return Ok(()) };
     let envelope = Envelope::from_json(stored.session_data).map_err(|error| error.to_string())?;
     let bytes = context.sealer.open(&session_purpose(id), &envelope).await.map_err(|error| error.to_string())?;
     let data = SessionData::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    let client: Client = serde_json::from_value(stored.client).map_err(|error| error.to_string())?;
+    log_out(context, data, stored.client).await
+}
+
+/// Connects a session and ends it at Telegram. Also succeeds when Telegram has ended it already.
+pub(super) async fn log_out(context: &Context, data: SessionData, client: Value) -> Result<(), String> {
+    let client: Client = serde_json::from_value(client).map_err(|error| error.to_string())?;
     let application = context.accounts.application().ok_or("accounts are not configured")?;
     let options = application.options(&client).await?;
     let gone = |problem: Problem| if problem.is_dead() { Ok(()) } else { Err(problem.to_string()) };

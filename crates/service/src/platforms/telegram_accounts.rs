@@ -3,11 +3,15 @@
 //! - [`live`]: one connected account, with the task that takes its updates;
 //! - [`care`]: asks each for a sign of life, and stores what it learnt;
 //! - `budget`: how fast accounts are connected; `uplink`: whether Telegram can be reached from here at all.
+//! - [`strangers`]: whom an account may not write to for a while;
+//! - [`waits`]: ends the waits that Telegram imposed.
 
 mod budget;
 pub mod care;
 pub mod live;
+mod strangers;
 mod uplink;
+pub mod waits;
 
 use std::{
     collections::HashMap,
@@ -39,6 +43,7 @@ use crate::{
 use budget::Budget;
 use care::Care;
 use live::{Live, Shared};
+use strangers::{PEER_FLOOD, Strangers};
 use uplink::Uplink;
 
 /// How many accounts' updates go into one commit at most.
@@ -69,6 +74,8 @@ pub struct Parts {
     pub probe_every: Duration,
     /// How many all workers connect in a second.
     pub connects_per_second: u32,
+    /// How long one does not write to strangers after Telegram has refused that.
+    pub peer_flood: Duration,
     /// Wakes the actors of accounts.
     pub hints: Hints,
 }
@@ -78,6 +85,7 @@ pub struct TelegramAccounts {
     shared: Arc<Shared>,
     application: Option<Application>,
     limits: Limits,
+    peer_flood: Duration,
     budget: Budget,
     uplink: Arc<Uplink>,
     live: LiveAccounts,
@@ -103,7 +111,7 @@ impl LiveAccounts {
 impl TelegramAccounts {
     /// Starts the tasks that care for all accounts together; they end with `stop`.
     pub fn start(parts: Parts, stop: CancellationToken) -> Arc<Self> {
-        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, hints } = parts;
+        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, peer_flood, hints } = parts;
         let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
         let inbound = Group::spawn(inbound, INBOUND);
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
@@ -114,7 +122,17 @@ impl TelegramAccounts {
         tokio::spawn(care.clone().run(stop.clone()));
         tokio::spawn(uplink::watch(uplink.clone(), live.clone(), stop.clone()));
         let budget = Budget::new(connects_per_second);
-        let this = Self { shared, application, limits, budget, uplink, live, care, adopted: Mutex::default() };
+        let this = Self {
+            shared,
+            application,
+            limits,
+            peer_flood,
+            budget,
+            uplink,
+            live,
+            care,
+            adopted: Mutex::default(),
+        };
         let this = Arc::new(this);
         tokio::spawn(this.clone().end_with_terms(stop));
         this
@@ -217,7 +235,9 @@ impl TelegramAccounts {
                 self.connect(id, &stored).await?
             }
         };
-        let live = Live::start(self.shared.clone(), *lease, &stored, account).await;
+        let strangers =
+            Strangers::new(self.shared.pool.clone(), id, self.peer_flood, stored.strangers_blocked_until);
+        let live = Live::start(self.shared.clone(), *lease, &stored, account, strangers).await;
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
         let version = stored.login_epoch.to_string();
@@ -242,7 +262,9 @@ impl TelegramAccounts {
         }
         let problem = match connected {
             Ok(account) => {
-                self.set_status(id, stored.login_epoch, AccountStatus::Active, None).await;
+                if let Err(error) = telegram::accounts::waits::set_connected(&self.shared.pool, id, stored.login_epoch).await {
+                    tracing::warn!(%error, account_id = %id, "an account could not be shown as connected");
+                }
                 return Ok(account);
             }
             Err(problem) => problem,
@@ -320,7 +342,11 @@ impl Sender for AccountSender {
                     description: format!("Telegram knows no @{name}."),
                     verdict: Verdict::Fail,
                 }),
-                Err(problem) => Err(refusal(&problem)),
+                Err(problem) => {
+                    let refusal = refusal(&problem);
+                    self.live.note(&refusal).await;
+                    Err(refusal)
+                }
             }
         })
     }
@@ -328,11 +354,22 @@ impl Sender for AccountSender {
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let Content::Text(text) = &delivery.content;
-            let outcome = match self.peer(delivery.chat_id).await {
-                Ok(peer) => self.live.account().send_text(peer, text, delivery.random_id).await,
-                Err(problem) => Outcome::Refused(refusal(&problem)),
+            let (account, strangers) = (self.live.account(), self.live.strangers());
+            let refused = strangers.refuse(account, delivery).await;
+            let is_stranger = refused.as_ref().is_some_and(|refusal| refusal.code == PEER_FLOOD);
+            let outcome = match refused {
+                Some(refusal) => Outcome::Refused(refusal),
+                None => match self.peer(delivery.chat_id).await {
+                    Ok(peer) => account.send_text(peer, text, delivery.random_id).await,
+                    Err(problem) => Outcome::Refused(refusal(&problem)),
+                },
             };
-            self.live.note(&outcome).await;
+            match &outcome {
+                Outcome::Refused(refusal) if refusal.code == PEER_FLOOD && !is_stranger => strangers.block().await,
+                Outcome::Refused(refusal) => self.live.note(refusal).await,
+                Outcome::Sent { .. } => strangers.meet(delivery.chat_id),
+                Outcome::Unanswered { .. } | Outcome::Unknown { .. } => {}
+            }
             outcome
         })
     }

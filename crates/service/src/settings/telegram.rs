@@ -24,6 +24,8 @@ pub struct TelegramSettings {
     pub account_connects_per_second: u32,
     /// How often a connected account is asked for a sign of life.
     pub account_probe: Duration,
+    /// How long an account does not write to strangers after `PEER_FLOOD`.
+    pub peer_flood: Duration,
     /// Time limit of one call.
     pub request_timeout: Duration,
     /// How long a message is tried while the platform cannot be reached.
@@ -65,6 +67,7 @@ impl TelegramSettings {
             account_per_second: from.integer("account_per_second", 1..=1000),
             account_connects_per_second: from.integer("account_connects_per_second", 1..=100_000),
             account_probe: from.seconds("account_probe_seconds", 1..=60),
+            peer_flood: from.seconds("peer_flood_seconds", 1..=31_536_000),
             request_timeout: from.seconds("request_timeout_seconds", 1..=600),
             give_up_after: from.seconds("give_up_seconds", 1..=31_536_000),
             application: TelegramApplication::read(from),

@@ -115,7 +115,7 @@ impl Cleaner<'_> {
             Aged::DoneTasks => self.settings.done_tasks,
             Aged::DeadTasks => self.settings.dead_tasks,
             Aged::Workers => DEAD_WORKERS,
-            Aged::IdempotencyKeys => Duration::ZERO,
+            Aged::IdempotencyKeys | Aged::Questions => Duration::ZERO,
         };
         while !(self.is_over)() && retention::aged(self.pool, of, age, BATCH.into()).await? == u64::from(BATCH) {}
         Ok(())

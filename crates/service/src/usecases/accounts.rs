@@ -1,5 +1,7 @@
 //! Looking after accounts.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use store::{Slice, events, messages};
 use telegram::{
@@ -15,10 +17,17 @@ use super::{
     record,
     send::check_settings,
 };
-use crate::{Code, Error, Result, app::App, queue::Hint};
+use crate::{
+    Code, Error, Result,
+    app::App,
+    questions::{Answer, Question},
+    queue::Hint,
+};
 
 /// How many dialogs are read at most.
 const DIALOGS: usize = 500;
+/// How long the owner of an account may take to answer.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
 
 /// One account.
 pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<AccountRow> {
@@ -128,23 +137,11 @@ pub async fn reconnect(app: &App, caller: &Caller, id: Uuid, method: Method) -> 
 /// What the account could post to. Answered by the process that has the account connected.
 pub async fn dialogs(app: &App, caller: &Caller, id: Uuid) -> Result<Vec<Chat>> {
     let row = get(app, caller, id).await?;
-    let live = app.accounts.as_ref().and_then(|accounts| accounts.live(id));
-    let Some(live) = live else {
-        let why = if row.is_active {
-            "The account is not connected in this process at the moment. Try again a little later."
-        } else {
-            "The account is not connected: reconnect it first."
-        };
-        let code = if row.is_active { Code::TelegramUnavailable } else { Code::SenderInactive };
-        return Err(Error::new(code, why).with_retry_after(std::time::Duration::from_secs(2)));
-    };
-    live.account().dialogs(DIALOGS).await.map_err(|problem| {
-        let error = Error::new(Code::TelegramUnavailable, format!("Telegram did not list the dialogs: {problem}."));
-        match problem.retry_after() {
-            Some(wait) => error.with_retry_after(wait),
-            None => error,
-        }
-    })
+    if !row.is_active {
+        return Err(Error::new(Code::SenderInactive, "The account is not connected: reconnect it first."));
+    }
+    let Answer::Dialogs(chats) = app.questions.ask(id, &Question::Dialogs { limit: DIALOGS }, ASK_WITHIN).await?;
+    Ok(chats)
 }
 
 fn change(id: Uuid, action: &str, before: Option<Value>, after: Option<Value>) -> Change<'_> {

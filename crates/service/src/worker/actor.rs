@@ -300,6 +300,10 @@ impl Actor {
 
     fn resolve_names(&mut self) {
         let now = Instant::now();
+        if let Some(until) = self.plan.held_until.filter(|until| *until > now) {
+            // The platform wants the sender to be left alone: a question counts like a message.
+            return self.look_at(until);
+        }
         for (name, messages) in self.plan.unresolved() {
             let held = self.names_held.get(&name).is_some_and(|(until, _)| *until > now);
             if held || !self.asking.insert(name.clone()) {
@@ -329,7 +333,12 @@ impl Actor {
                     }
                     return;
                 }
-                Verdict::Wait { after, .. } => return self.hold_name(name, now, after),
+                Verdict::Wait { after, hold: Hold::Chat } => return self.hold_name(name, now, after),
+                Verdict::Wait { after, hold: Hold::Sender } => {
+                    let until = now + after;
+                    self.plan.held_until = Some(self.plan.held_until.map_or(until, |held| held.max(until)));
+                    return self.look_at(until);
+                }
                 Verdict::Retry => {
                     let tries = self.names_held.get(&name).map_or(1, |(_, tries)| tries + 1);
                     return self.hold_name(name, now, backoff(tries));

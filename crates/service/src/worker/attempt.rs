@@ -105,7 +105,7 @@ async fn deliver(opened: &Opened, message: &StartedMessage) -> Outcome {
             });
         }
     };
-    let delivery = Delivery { chat_id: message.chat_id, content, random_id: message.random_id };
+    let delivery = Delivery { message_id: message.id, chat_id: message.chat_id, content, random_id: message.random_id };
     opened.sender.send(&delivery).await
 }
 

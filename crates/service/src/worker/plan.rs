@@ -78,7 +78,6 @@ impl Plan {
     /// The sender was opened anew, maybe with other limits.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
-        self.held_until = None;
     }
 
     /// Chats that are held: not worth reading messages for.

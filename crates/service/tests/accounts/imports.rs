@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use telegram::mtproto::{ClientOptions, Login, LoginStep, Server, Timeouts};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::mtproto::faults::{Action, Fault};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::common::app::TestApp;
 use crate::people::{
@@ -217,4 +218,102 @@ async fn what_is_no_session_is_refused_at_once() {
         let problem = app.user.post(CONNECT, &import(bad)).await.problem(400, "invalid_body");
         assert_eq!(problem["errors"][0]["pointer"], "/session", "{problem}");
     }
+}
+
+/// The command line on the machine of the service: it has its keyring, and nothing else of it.
+struct CommandLine {
+    data: tempfile::TempDir,
+    address: std::net::SocketAddr,
+}
+
+impl CommandLine {
+    fn of(app: &TestApp) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::copy(app.settings.data_dir.join("keyring.json"), data.path().join("keyring.json")).unwrap();
+        Self { data, address: app.address }
+    }
+
+    /// A file with a session.
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.data.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    /// Runs `integrations import`; its status, and what it wrote to standard output and standard error.
+    async fn import(&self, user: &str, file: &str, input: &str) -> (bool, String, String) {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_integrations"));
+        command
+            .args(["import", "--user", user, file])
+            .current_dir(self.data.path())
+            .env_clear()
+            .env("INTEGRATIONS_DATA_DIR", self.data.path())
+            .env("INTEGRATIONS_HTTP__BIND", self.address.to_string())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        // It may end without having read.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
+        let output = tokio::time::timeout(crate::common::PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_takes_each_kind_of_session_over() {
+    let app = start().await;
+    let people = [Person::new(&app.sim), Person::far_away(&app.sim), Person::new(&app.sim)];
+    let mut old = Vec::new();
+    for person in &people {
+        old.push(OldProgram::of(&app, person).await);
+    }
+    let command = CommandLine::of(&app);
+    let sqlite = command.file("old.session", BASE64_STANDARD.decode(old[0].file(&app)).unwrap());
+    let text = command.file("session.txt", format!("{}\n", old[1].telethon(&app)));
+    let input = format!("{}\n", old[2].pyrogram(&app, people[2].id));
+    for (person, (file, input)) in people.iter().zip([(&*sqlite, ""), (&text, ""), ("-", &input)]) {
+        let (success, id, said) = command.import("7", file, input).await;
+        assert!(success, "{said}");
+        let account = app.user.get(&format!("{}/{}", crate::people::ACCOUNTS, id.trim())).await.ok(200);
+        assert_eq!((&account["status"], &account["phone"]), (&json!("active"), &json!(person.phone)));
+        assert!(said.contains("must stop using it"), "{said}");
+        assert_eq!(person.sessions(&app), 1);
+    }
+    assert_eq!(app.sim.accounts().counters().auth_key_duplicated, 0);
+
+    let (success, id, said) = command.import("7", &sqlite, "").await;
+    assert!(!success && id.is_empty() && said.contains("connected already"), "{said}");
+    let (success, _, said) = command.import("8", &text, "").await;
+    assert!(!success && said.contains("by another user"), "{said}");
+    assert_eq!(accounts(&app.user).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_command_line_says_what_is_wrong() {
+    let app = start().await;
+    let person = Person::new(&app.sim);
+    let session = OldProgram::of(&app, &person).await.telethon(&app);
+    let mut command = CommandLine::of(&app);
+    let good = command.file("good.txt", &session);
+    let (bad, binary) = (command.file("bad.txt", "hello"), command.file("binary", [0xff, 0xfe]));
+    for (user, file, wanted) in [
+        ("7", &*bad, "session"),
+        ("7", &binary, "neither a Telethon session file nor a session string"),
+        ("7", "/nowhere/old.session", "cannot be read"),
+        ("0", &good, "--user"),
+    ] {
+        let (success, id, said) = command.import(user, file, "").await;
+        assert!(!success && id.is_empty() && said.contains(wanted), "{file}: {said}");
+        assert!(!said.contains(&session[..20]), "it shows the session");
+    }
+    app.sim.accounts().revoke(person.id, None, Revocation::Revoked).unwrap();
+    let (success, id, said) = command.import("7", &good, "").await;
+    assert!(!success && id.is_empty() && said.contains("session_revoked"), "{said}");
+    command.address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let (success, _, said) = command.import("7", &good, "").await;
+    assert!(!success && said.contains("integrations serve"), "{said}");
+    assert!(accounts(&app.user).await.is_empty());
 }

@@ -1,9 +1,12 @@
 //! An account is disconnected.
 
+use std::time::Duration;
+
 use serde_json::json;
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::mtproto::faults::{Action, Fault};
 
+use crate::common::PATIENCE;
 use crate::common::app::{LOGS, TestApp};
 use crate::common::eventually;
 use crate::people::{Connected, Person, accounts, connect, connected, friends_of, start};
@@ -48,6 +51,30 @@ async fn it_is_logged_out_also_when_telegram_does_not_answer_at_first() {
     app.sim.accounts().add_fault(Fault::new("auth.logOut", Action::Cut).times(2));
     disconnect(&app, &account).await;
     until_erased(&app).await;
+    assert_eq!(account.person.sessions(&app), 0);
+    assert_eq!(app.sim.accounts().counters().auth_key_duplicated, 0);
+}
+
+#[tokio::test]
+async fn it_is_logged_out_also_when_the_line_is_silent_at_first() {
+    let app = start().await;
+    let account = connected(&app).await;
+    app.sim.accounts().silence(Some(account.person.id), true).unwrap();
+    app.sim.accounts().add_fault(Fault::new("auth.logOut", Action::Silence).times(1));
+    let before = app.sim.accounts().counters().connections_accepted;
+    disconnect(&app, &account).await;
+    // The time limit of a call is long, so this needs more patience than the others.
+    let rows = async || {
+        let count = "SELECT count(*) FROM telegram_sessions WHERE delete_requested_at IS NOT NULL";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&app.pool).await.unwrap()
+    };
+    let erased = async {
+        while rows().await == 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(3 * PATIENCE, erased).await.expect("the session is erased in the end");
+    assert!(app.sim.accounts().counters().connections_accepted >= before + 2, "it was tried again");
     assert_eq!(account.person.sessions(&app), 0);
     assert_eq!(app.sim.accounts().counters().auth_key_duplicated, 0);
 }

@@ -164,3 +164,40 @@ async fn an_account_that_was_connected_here_goes_on_there() {
     assert_eq!((person.sessions(&app), app.sim.accounts().counters().auth_key_duplicated), (1, 0));
     worker.kill(&app).await;
 }
+
+#[tokio::test]
+async fn a_question_is_answered_by_the_process_that_has_the_account() {
+    let mut app = start().await;
+    let person = Person::new(&app.sim);
+    // More than a notification can carry.
+    let friends = friends_of(&app, &person, 150);
+    let account = connect(&app, &person).await;
+    let (other, _shutdown) = without_worker(&mut app).await;
+    let path = format!("{}/dialogs", account.path());
+    let refused = other.get(&path).await.problem(503, "telegram_unavailable");
+    assert!(refused["detail"].as_str().unwrap().contains("not connected at the moment"), "{refused}");
+    let worker = Worker::start(&app);
+    eventually("the account is connected there", async || other.get(&path).await.status == 200).await;
+    let (mine, theirs) = tokio::join!(app.user.get(&path), other.get(&path));
+    let mine = mine.ok(200);
+    assert_eq!(mine, theirs.ok(200));
+    let listed: Vec<i64> =
+        mine["items"].as_array().unwrap().iter().map(|chat| chat["chat_id"].as_i64().unwrap()).collect();
+    assert!(friends.iter().all(|friend| listed.contains(friend)), "{listed:?}");
+    assert!(serde_json::to_string(&mine).unwrap().len() > 8000);
+
+    account.refuse(&app, "messages.getDialogs", 420, "FLOOD_WAIT_7", 1);
+    let answer = other.get(&path).await;
+    assert_eq!(answer.headers["retry-after"], "7");
+    let refused = answer.problem(503, "telegram_unavailable");
+    assert!(refused["detail"].as_str().unwrap().contains("flood_wait"), "{refused}");
+
+    worker.kill(&app).await;
+    // Its owner is dead: that is found out, and nobody waits for ever.
+    other.get(&path).await.problem(503, "telegram_unavailable");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM questions WHERE answer IS NOT NULL")
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "an answer that was read is gone");
+}

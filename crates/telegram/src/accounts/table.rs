@@ -94,6 +94,7 @@ pub struct AccountRow {
     pub status_reason: Option<String>,
     pub status_until: Option<DateTime<Utc>>,
     pub status_changed_at: DateTime<Utc>,
+    pub strangers_blocked_until: Option<DateTime<Utc>>,
     pub client: Value,
     pub login_epoch: i32,
     pub created_at: DateTime<Utc>,
@@ -101,7 +102,8 @@ pub struct AccountRow {
 }
 
 const COLUMNS: &str = "id, user_id, phone, telegram_user_id, name, username, metadata, settings, \
-     COALESCE(is_active, FALSE) AS is_active, status, status_reason, status_until, status_changed_at, client, \
+     COALESCE(is_active, FALSE) AS is_active, status, status_reason, status_until, status_changed_at, \
+     CASE WHEN strangers_blocked_until > now() THEN strangers_blocked_until END AS strangers_blocked_until, client, \
      login_epoch, created_at, updated_at";
 
 /// Which accounts a list shows.
@@ -161,11 +163,12 @@ pub async fn list(pool: &PgPool, filter: &AccountFilter, slice: Slice) -> Result
     sql.build_query_as().fetch_all(pool).await
 }
 
-/// The Telegram ids of the user's accounts that are connected: a QR code need not offer them.
+/// The Telegram ids of the user's accounts that are connected: a QR code need not offer them. One that cannot be connected at the
+/// moment can be logged in anew.
 pub async fn connected_ids(pool: &PgPool, user_id: i32) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT telegram_user_id FROM telegram_sessions
-         WHERE user_id = $1 AND is_active AND telegram_user_id IS NOT NULL LIMIT 100",
+         WHERE user_id = $1 AND status IN ('active', 'limited') AND telegram_user_id IS NOT NULL LIMIT 100",
     )
     .bind(user_id)
     .fetch_all(pool)
@@ -247,13 +250,18 @@ pub struct StoredSession {
     pub login_epoch: i32,
     /// It is to be logged out and erased.
     pub is_leaving: bool,
+    /// For so many seconds more, Telegram wants to be left alone.
+    pub wait_seconds: Option<f64>,
+    /// Until then it does not write to strangers.
+    pub strangers_blocked_until: Option<DateTime<Utc>>,
 }
 
 /// Reads what connecting an account needs.
 pub async fn stored_session(pool: &PgPool, id: Uuid) -> Result<Option<StoredSession>, sqlx::Error> {
     sqlx::query_as(
         "SELECT session_data, user_id, COALESCE(is_active, FALSE) AS is_active, client, login_epoch,
-                delete_requested_at IS NOT NULL AS is_leaving
+                delete_requested_at IS NOT NULL AS is_leaving,
+                extract(epoch FROM status_until - now())::float8 AS wait_seconds, strangers_blocked_until
          FROM telegram_sessions WHERE id = $1",
     )
     .bind(id)
@@ -284,7 +292,7 @@ pub async fn save_session(
     Ok(done.rows_affected() == 1)
 }
 
-/// Changes the state of an account, with event and log. Nothing happens when it is in that state already, when its owner switched it
+/// Changes the state of an account, with event and log. A wait outlives the loss of the connection. Nothing happens when it is in that state already, when its owner switched it
 /// off, or when it has been logged in anew since `login_epoch`; returns whether it changed.
 pub async fn set_status(
     pool: &PgPool,
@@ -296,9 +304,10 @@ pub async fn set_status(
 ) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let user_id: Option<i32> = sqlx::query_scalar(
-        "UPDATE telegram_sessions SET status = $3, status_reason = $4, status_until = $5, status_changed_at = now(),
-             is_active = $6, connected_at = CASE WHEN $3 = 'active' THEN now() ELSE connected_at END
-         WHERE id = $1 AND login_epoch = $2 AND status <> 'off' AND (status <> $3 OR status_until IS DISTINCT FROM $5)
+        "UPDATE telegram_sessions SET status = $3, status_reason = $4, status_changed_at = now(), is_active = $6,
+             status_until = CASE WHEN $3 = 'connecting' THEN status_until ELSE $5 END
+         WHERE id = $1 AND login_epoch = $2 AND status <> 'off'
+           AND (status <> $3 OR ($3 <> 'connecting' AND status_until IS DISTINCT FROM $5))
          RETURNING user_id",
     )
     .bind(id)

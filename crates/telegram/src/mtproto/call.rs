@@ -1,5 +1,7 @@
 //! How a single call to Telegram can fail, free of the library's types.
 
+use std::io::ErrorKind;
+
 use grammers_mtsender::{InvocationError, RpcError};
 
 /// Why a call has no result.
@@ -16,6 +18,8 @@ pub(crate) enum CallError {
     },
     /// There was no connection to send it on.
     Unreachable(String),
+    /// There was none because the proxy does not let us in.
+    ProxyRefused(String),
     /// It was sent, or may have been, and no answer came.
     NoAnswer(String),
 }
@@ -43,6 +47,8 @@ impl From<InvocationError> for CallError {
                 Self::Unreachable("the exchange of keys with the data centre failed".to_owned())
             }
             InvocationError::InvalidDc => Self::Unreachable("there is no such data centre".to_owned()),
+            // The library says this of a proxy only, before anything is sent.
+            InvocationError::Io(error) if error.kind() == ErrorKind::ConnectionAborted => proxy(&error.to_string()),
             InvocationError::Io(error) => Self::NoAnswer(format!("the connection broke: {error}")),
             InvocationError::Transport(error) => Self::NoAnswer(format!("the connection broke: {error}")),
             InvocationError::Deserialize(_) => Self::NoAnswer("the answer cannot be read".to_owned()),
@@ -50,5 +56,15 @@ impl From<InvocationError> for CallError {
                 Self::NoAnswer("the connection was closed".to_owned())
             }
         }
+    }
+}
+
+/// Why the proxy made no connection. That it refuses us is known by the words only.
+fn proxy(words: &str) -> CallError {
+    let refused = ["auth", "Auth", "ruleset"].iter().any(|word| words.contains(word));
+    if refused {
+        CallError::ProxyRefused(format!("the proxy refused: {words}"))
+    } else {
+        CallError::Unreachable(format!("there is no connection through the proxy: {words}"))
     }
 }

@@ -29,7 +29,7 @@ pub use auth_key::AuthKey;
 pub use login::{CodeChannel, Login, LoginState, LoginStep};
 pub use options::{ClientOptions, Server, Socks5, Timeouts};
 pub use peer::PeerId;
-pub use problem::{Kind, Problem};
+pub use problem::{Kind, PROXY_REFUSED, Problem};
 pub use session::{Revision, Session};
 pub use session_data::{SelfUser, SessionData, SessionDataError, StreamPosition, UpdateState};
 pub use user::{AccountUser, mask_phone};

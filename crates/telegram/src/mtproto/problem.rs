@@ -6,6 +6,9 @@ use platform::Hold;
 
 use super::call::CallError;
 
+/// The code of a proxy that does not let the account in: its owner has to see to that.
+pub const PROXY_REFUSED: &str = "proxy_refused";
+
 /// Something that Telegram refused, or that did not reach it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -63,6 +66,7 @@ impl From<CallError> for Problem {
         match error {
             CallError::Rpc { code, name, value } => refusal(code, &name, value),
             CallError::Unreachable(detail) => Self::unreachable(detail),
+            CallError::ProxyRefused(detail) => Self { code: PROXY_REFUSED, detail, kind: Kind::Unreachable },
             CallError::NoAnswer(detail) => Self { code: "no_answer", detail, kind: Kind::NoAnswer },
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::{Hold, Outcome, Verdict};
+use platform::{Hold, Refusal, Verdict};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use store::{group::Group, leases::Lease};
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{dead_status, session_purpose};
+use super::{dead_status, session_purpose, strangers::Strangers};
 use crate::{
     queue::{Hint, Hints},
     secrets::Sealer,
@@ -53,7 +53,6 @@ pub struct Shared {
 pub struct Live {
     account: Account,
     keeper: Arc<Keeper>,
-    limited_until: Mutex<Option<DateTime<Utc>>>,
     stop: CancellationToken,
     taker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -68,6 +67,7 @@ struct Keeper {
     session: Arc<Session>,
     /// What of the session is stored.
     saved: Mutex<Revision>,
+    strangers: Strangers,
 }
 
 impl Live {
@@ -77,16 +77,17 @@ impl Live {
         lease: Lease,
         stored: &table::StoredSession,
         mut account: Account,
+        strangers: Strangers,
     ) -> Arc<Self> {
         let updates = account.updates().await;
         let session = account.session().clone();
         let saved = Mutex::new(*session.changes().borrow());
         let (user_id, login_epoch) = (stored.user_id, stored.login_epoch);
         let has_proxy = stored.client.get("proxy").is_some();
-        let keeper = Arc::new(Keeper { shared, lease, user_id, login_epoch, has_proxy, session, saved });
+        let keeper = Arc::new(Keeper { shared, lease, user_id, login_epoch, has_proxy, session, saved, strangers });
         let stop = CancellationToken::new();
         let taker = updates.map(|updates| tokio::spawn(keeper.clone().take_updates(updates, stop.clone())));
-        Arc::new(Self { account, keeper, limited_until: Mutex::default(), stop, taker: Mutex::new(taker) })
+        Arc::new(Self { account, keeper, stop, taker: Mutex::new(taker) })
     }
 
     /// Asks for a sign of life, since an open connection proves nothing, and stores what is cheap to lose. A dead session is shown; where
@@ -125,26 +126,17 @@ impl Live {
         &self.account
     }
 
-    /// Shows what an outcome says of the account as a whole: limited, and until when; or active again.
-    pub async fn note(&self, outcome: &Outcome) {
-        let until = match outcome {
-            Outcome::Refused(refusal) => match refusal.verdict {
-                Verdict::Wait { after, hold: Hold::Sender } => {
-                    Some(Utc::now() + TimeDelta::from_std(after).unwrap_or(TimeDelta::days(1)))
-                }
-                _ => return,
-            },
-            Outcome::Sent { .. } => None,
-            Outcome::Unknown { .. } | Outcome::Unanswered { .. } => return,
-        };
-        let before = {
-            let mut shown = self.limited_until.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *shown, until)
-        };
-        match (before, until) {
-            (_, Some(until)) => self.keeper.set_status(AccountStatus::Limited, Some("flood_wait"), Some(until)).await,
-            (Some(_), None) => self.keeper.set_status(AccountStatus::Active, None, None).await,
-            (None, None) => {}
+    /// Whom it may not write to.
+    pub fn strangers(&self) -> &Strangers {
+        &self.keeper.strangers
+    }
+
+    /// Shows what a refusal says of the account as a whole: limited, and until when. The wait ends by its time ([`super::waits`]), not
+    /// by what is sent: that may have been on its way before.
+    pub async fn note(&self, refusal: &Refusal) {
+        if let Verdict::Wait { after, hold: Hold::Sender } = refusal.verdict {
+            let until = Utc::now() + TimeDelta::from_std(after).unwrap_or(TimeDelta::days(1));
+            self.keeper.set_status(AccountStatus::Limited, Some("flood_wait"), Some(until)).await;
         }
     }
 
@@ -217,6 +209,11 @@ impl Keeper {
             };
             match next {
                 Ok(batch) => {
+                    for event in &batch.events {
+                        if let Event::NewMessage(message) = event {
+                            self.strangers.meet(message.chat.get());
+                        }
+                    }
                     let events: Vec<_> = batch.events.into_iter().filter_map(describe).collect();
                     // Without events, it costs nothing to be told the same again.
                     if !events.is_empty() && !self.store(&stop, events, batch.moved).await {

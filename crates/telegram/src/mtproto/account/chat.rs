@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::mtproto::peer::PeerId;
 
 /// A user, group or channel, and whether the account can post there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     /// Identifies it, in the form of the Bot API.
     pub id: PeerId,
