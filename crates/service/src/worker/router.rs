@@ -71,6 +71,7 @@ impl Router {
             match (self.mailboxes.get(&id), hint) {
                 (Some(mailbox), Hint::Work(_)) => mailbox.work(),
                 (Some(mailbox), Hint::Changed(_)) => mailbox.changed(),
+                (Some(mailbox), Hint::Moved { from, to, .. }) => mailbox.moved(from, to),
                 (None, _) => {
                     unowned.insert(id, hint);
                 }
@@ -93,8 +94,11 @@ impl Router {
         match leases::acquire(&self.context.pool, self.context.ownership.worker_id, &ids).await {
             Ok(taken) => {
                 for lease in taken {
-                    wanted.remove(&lease.sender_id);
-                    self.start(lease);
+                    let hint = wanted.remove(&lease.sender_id);
+                    let mailbox = self.start(lease);
+                    if let Some(Hint::Moved { from, to, .. }) = hint {
+                        mailbox.moved(from, to);
+                    }
                 }
                 wanted.into_values().collect()
             }
@@ -105,15 +109,16 @@ impl Router {
         }
     }
 
-    fn start(&mut self, lease: leases::Lease) {
+    fn start(&mut self, lease: leases::Lease) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
         self.mailboxes.insert(lease.sender_id, mailbox.clone());
-        let context = self.context.clone();
+        let (context, at_actor) = (self.context.clone(), mailbox.clone());
         self.actors.spawn(async move {
             // In a task of its own, so that a panic ends this actor only.
-            let end = tokio::spawn(actor::run(context, lease, mailbox)).await;
+            let end = tokio::spawn(actor::run(context, lease, at_actor)).await;
             (lease.sender_id, end.unwrap_or(End::Broken))
         });
+        mailbox
     }
 
     async fn ended(&mut self, ended: (Uuid, End)) {
