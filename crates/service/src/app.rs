@@ -14,8 +14,15 @@ use store::{
 use telegram::bot_api::BotApi;
 
 use crate::{
-    Code, Error, Result, events::EventHub, logins::Inputs, platforms::telegram_accounts::TelegramAccounts,
-    queue::Hints, secrets::Sealer,
+    Code, Error, Result,
+    events::EventHub,
+    logins::Inputs,
+    platforms::{
+        telegram_accounts::TelegramAccounts,
+        telegram_bots::{inbox::Inbox, secret::Secrets},
+    },
+    queue::Hints,
+    secrets::Sealer,
 };
 
 /// How many messages go into one commit at most.
@@ -43,6 +50,12 @@ pub struct App {
     pub accounts_configured: bool,
     /// The accounts that this process has connected, if it is a worker.
     pub accounts: Option<Arc<TelegramAccounts>>,
+    /// Takes the updates of bots.
+    pub inbox: Inbox,
+    /// Knows the secrets of webhooks.
+    pub secrets: Secrets,
+    /// Where the service is reached from outside.
+    pub public_url: Option<String>,
     known_users: RwLock<HashSet<i32>>,
 }
 
@@ -57,12 +70,27 @@ pub struct Parts {
     pub logins: Inputs,
     pub accounts_configured: bool,
     pub accounts: Option<Arc<TelegramAccounts>>,
+    pub inbox: Inbox,
+    pub secrets: Secrets,
+    pub public_url: Option<String>,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts } = parts;
+        let Parts {
+            pool,
+            hints,
+            sealer,
+            bot_api,
+            events,
+            logins,
+            accounts_configured,
+            accounts,
+            inbox,
+            secrets,
+            public_url,
+        } = parts;
         Self {
             accept: Group::spawn(Accept { pool: store::db::hot(&pool, 1) }, GROUP),
             pool,
@@ -73,6 +101,9 @@ impl App {
             logins,
             accounts_configured,
             accounts,
+            inbox,
+            secrets,
+            public_url,
             known_users: RwLock::new(HashSet::new()),
         }
     }

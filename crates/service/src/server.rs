@@ -16,7 +16,12 @@ use crate::{
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
     logins::{self, Inputs},
     metrics::Metrics,
-    platforms::{Platforms, telegram_accounts::TelegramAccounts, telegram_client::Application},
+    platforms::{
+        Platforms,
+        telegram_accounts::TelegramAccounts,
+        telegram_bots::{Shared, TelegramBots, inbox::Inbox, probes, secret::Secrets},
+        telegram_client::Application,
+    },
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
@@ -27,7 +32,7 @@ use crate::{
 /// The real one.
 const TELEGRAM_BOT_API: &str = "https://api.telegram.org";
 /// How often the gauges are counted.
-const COUNT_EVERY: Duration = Duration::from_secs(10);
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often partitions are made and expired keys are removed.
 const MAINTAIN_EVERY: Duration = Duration::from_mins(10);
 
@@ -78,6 +83,7 @@ pub async fn start(
     let hints = Hints::new(roles.worker.then(|| local.clone()), carrier);
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
+    let inbox = Inbox::new(pool.clone(), hints.clone());
     let (mut ownership, mut accounts) = (None, None);
     if roles.worker {
         let live = Arc::new(TelegramAccounts::new(
@@ -88,7 +94,11 @@ pub async fn start(
             settings.telegram.account_probe,
             hints.clone(),
         ));
-        let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());
+        let shared = Shared::new(settings, pool.clone(), bot_api.clone(), hints.clone(), inbox.clone());
+        let bots = Arc::new(TelegramBots::new(shared, sealer.clone(), limits(settings)));
+        // Twice in each period: see `LiveBot::probe_if_due`.
+        tokio::spawn(probes::drive(bots.clone(), bots.probe_every() / 2, shutdown.soft.clone()));
+        let platforms = Platforms::new(pool.clone(), bots, live.clone());
         let give_up = settings.telegram.give_up_after;
         let context = Context::new(pool.clone(), platforms, hints.clone(), give_up, shutdown.soft.clone());
         context.ownership.renew(&pool).await?;
@@ -110,9 +120,7 @@ pub async fn start(
         shutdown.tasks.spawn(worker::run(context, hints_in));
         tokio::spawn(DatabaseHints::listen(pool.clone(), local, shutdown.soft.clone()));
     }
-    tokio::spawn(keep_house(pool.clone(), shutdown.soft.clone()));
-    tokio::spawn(count(pool.clone(), shutdown.soft.clone()));
-    tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
+    look_after(settings, &pool, &metrics, shutdown);
     if !roles.api {
         return Ok(None);
     }
@@ -122,7 +130,21 @@ pub async fn start(
         async move { events.follow(pool).await }
     });
     let readiness = Arc::new(Readiness::new(embedded, ownership));
-    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, accounts };
+    let public_url = settings.http.public_url.clone();
+    let secrets = Secrets::new(pool.clone());
+    let parts = Parts {
+        pool,
+        hints,
+        sealer,
+        bot_api,
+        events,
+        logins,
+        accounts_configured,
+        accounts,
+        inbox,
+        secrets,
+        public_url,
+    };
     let app = Arc::new(App::new(parts));
     let gate = Gate {
         routes: ROUTES,
@@ -144,6 +166,14 @@ pub async fn start(
         readiness.stop();
     });
     Ok(Some(address))
+}
+
+/// Starts what every process does, whatever its roles.
+fn look_after(settings: &Settings, pool: &PgPool, metrics: &Metrics, shutdown: &Shutdown) {
+    tokio::spawn(keep_house(pool.clone(), shutdown.soft.clone()));
+    let counted = Counted { pool: pool.clone(), metrics: metrics.clone(), most: settings.limits.session_metrics };
+    tokio::spawn(counted.count(shutdown.soft.clone()));
+    tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
 }
 
 /// Nobody should take a simulator for Telegram.
@@ -199,22 +229,57 @@ async fn keep_house(pool: PgPool, stop: CancellationToken) {
         if let Err(error) = store::idempotency::sweep(&pool).await {
             tracing::warn!(%error, "expired idempotency keys could not be removed");
         }
+        if let Err(error) = telegram::bots::inbound::forget_taken(&pool).await {
+            tracing::warn!(%error, "old updates could not be forgotten");
+        }
     }
 }
 
-/// Keeps the gauges that count rows.
-async fn count(pool: PgPool, stop: CancellationToken) {
-    loop {
-        match store::senders::counts(&pool).await {
-            Ok(counts) => crate::metrics::set_senders(&counts),
-            Err(error) => tracing::debug!(%error, "senders could not be counted"),
+/// Keeps the gauges that count rows, and those of each sender up to a number of them.
+struct Counted {
+    pool: PgPool,
+    metrics: Metrics,
+    most: u32,
+}
+
+impl Counted {
+    async fn count(self, stop: CancellationToken) {
+        let mut too_many = false;
+        loop {
+            match store::senders::counts(&self.pool).await {
+                Ok(counts) => {
+                    crate::metrics::set_senders(&counts);
+                    self.show_each(&counts, &mut too_many).await;
+                }
+                Err(error) => tracing::debug!(%error, "senders could not be counted"),
+            }
+            match store::delivery::depth(&self.pool).await {
+                Ok(depth) => crate::metrics::set_queue_depth(&depth),
+                Err(error) => tracing::debug!(%error, "the queue could not be counted"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
+                return;
+            }
         }
-        match store::delivery::depth(&pool).await {
-            Ok(depth) => crate::metrics::set_queue_depth(&depth),
-            Err(error) => tracing::debug!(%error, "the queue could not be counted"),
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
+    }
+
+    async fn show_each(&self, counts: &[(String, String, i64)], too_many: &mut bool) {
+        let senders: i64 = counts.iter().map(|(_, _, count)| count).sum();
+        if senders > i64::from(self.most) {
+            self.metrics.set_sessions(Vec::new());
+            if !std::mem::replace(too_many, true) {
+                let most = self.most;
+                tracing::warn!(
+                    senders,
+                    most,
+                    "there are more senders than limits.session_metrics: none has a metric of its own"
+                );
+            }
             return;
+        }
+        match store::senders::up(&self.pool).await {
+            Ok(up) => self.metrics.set_sessions(up),
+            Err(error) => tracing::debug!(%error, "the states of the senders could not be read"),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod messages;
 pub mod openapi;
 pub mod send;
+pub mod webhooks;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -67,6 +68,7 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(bots::get, bots::update, bots::disconnect))
         .routes(routes!(bots::replace_token))
         .routes(routes!(send::send_by_bot))
+        .routes(routes!(webhooks::take))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))
         .routes(routes!(messages::cancel))
