@@ -75,6 +75,8 @@ chat=$(sed -nE 's/.*"demo_chat_ids": *\[ *(-?[0-9]+).*/\1/p' "$state/sim.json")
 
 export INTEGRATIONS_HTTP__BIND=127.0.0.1:$port
 export INTEGRATIONS_TELEGRAM__BOT_API_URL=http://$bot_api
+# Nobody else takes the updates of simulated bots.
+export INTEGRATIONS_TELEGRAM__BOT_UPDATES=${INTEGRATIONS_TELEGRAM__BOT_UPDATES:-polling}
 # The simulator takes any application; with a real one configured, accounts connect to the real Telegram.
 if [[ -z ${INTEGRATIONS_TELEGRAM__API_ID:-} ]]; then
     export INTEGRATIONS_TELEGRAM__API_ID=1 INTEGRATIONS_TELEGRAM__API_HASH=00000000000000000000000000000000
@@ -112,6 +114,10 @@ The service runs, with a simulated Telegram.
 Send a message through the demo bot:
 
   curl $bots/$bot/send -H 'Authorization: Bearer $token' -H 'Content-Type: application/json' -d '{"chat_id": $chat, "text": "Hello"}'
+
+Watch what happens, also what people write to the bot on the simulator's page:
+
+  curl -N $base/api/integrations/events -H 'Authorization: Bearer $token'
 
 Connect an account: Telegram sends its code to the simulated phone +$phone, which the simulator's page shows.
 

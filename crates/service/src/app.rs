@@ -14,7 +14,13 @@ use store::{
 use telegram::bot_api::BotApi;
 
 use crate::{
-    Code, Error, Result, events::EventHub, logins::Inputs, questions::Questions, queue::Hints, secrets::Sealer,
+    Code, Error, Result,
+    events::EventHub,
+    logins::Inputs,
+    platforms::telegram_bots::{inbox::Inbox, secret::Secrets},
+    questions::Questions,
+    queue::Hints,
+    secrets::Sealer,
 };
 
 /// How many messages go into one commit at most.
@@ -42,6 +48,12 @@ pub struct App {
     pub accounts_configured: bool,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
+    /// Takes the updates of bots.
+    pub inbox: Inbox,
+    /// Knows the secrets of webhooks.
+    pub secrets: Secrets,
+    /// Where the service is reached from outside.
+    pub public_url: Option<String>,
     known_users: RwLock<HashSet<i32>>,
 }
 
@@ -56,12 +68,27 @@ pub struct Parts {
     pub logins: Inputs,
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
+    pub inbox: Inbox,
+    pub secrets: Secrets,
+    pub public_url: Option<String>,
 }
 
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, questions } = parts;
+        let Parts {
+            pool,
+            hints,
+            sealer,
+            bot_api,
+            events,
+            logins,
+            accounts_configured,
+            questions,
+            inbox,
+            secrets,
+            public_url,
+        } = parts;
         Self {
             accept: Group::spawn(Accept { pool: store::db::hot(&pool, 1) }, GROUP),
             pool,
@@ -72,6 +99,9 @@ impl App {
             logins,
             accounts_configured,
             questions,
+            inbox,
+            secrets,
+            public_url,
             known_users: RwLock::new(HashSet::new()),
         }
     }

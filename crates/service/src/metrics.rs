@@ -1,10 +1,15 @@
 //! Metrics in the text format of Prometheus.
 
-use std::time::Duration;
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -17,6 +22,12 @@ pub mod name {
     pub const SESSIONS_ACTIVE: &str = "telegram_sessions_active";
     /// Gauge, label `type`: sessions that need a login or are banned.
     pub const SESSIONS_ERROR: &str = "telegram_sessions_error";
+    /// Gauge, label `session_id`: whether a bot or an account works; only while there are not too many.
+    pub const SESSION_UP: &str = "integrations_session_up";
+    /// Counter, label `result` (alive, dead, no_answer): bots that were asked for a sign of life.
+    pub const BOT_PROBES: &str = "integrations_bot_probes_total";
+    /// Counter, labels `way` (polling, webhook) and `result` (new, known): updates of bots that were taken.
+    pub const BOT_UPDATES: &str = "integrations_bot_updates_total";
     /// Counter, label `type` (account, bot, channel: the route called): messages that reached the platform.
     pub const MESSAGES_SENT: &str = "telegram_messages_sent_total";
     /// Counter, label `type`: messages that failed for good or whose outcome is unknown.
@@ -53,27 +64,51 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The metrics of this process.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    /// Which senders are up. Beside the recorder, which cannot forget one that is gone.
+    sessions: Arc<Mutex<Vec<(Uuid, bool)>>>,
+}
 
 impl Metrics {
     /// Installs the recorder for the whole process. Fails when there is one already.
     pub fn install() -> Result<Self, BuildError> {
         let handle = builder()?.install_recorder()?;
         describe();
-        Ok(Self(handle))
+        Ok(Self { handle, sessions: Arc::default() })
     }
 
     /// Everything measured so far.
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.handle.render();
+        text.push_str(&render_sessions(&self.sessions.lock().unwrap_or_else(PoisonError::into_inner)));
+        text
+    }
+
+    /// Sets which senders are up; those that are not named have no metric any more.
+    pub fn set_sessions(&self, sessions: Vec<(Uuid, bool)>) {
+        *self.sessions.lock().unwrap_or_else(PoisonError::into_inner) = sessions;
     }
 
     /// Keeps memory bounded while nobody scrapes. Runs until the token is cancelled.
     pub async fn keep_up(self, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
+}
+
+fn render_sessions(sessions: &[(Uuid, bool)]) -> String {
+    if sessions.is_empty() {
+        return String::new();
+    }
+    let name = name::SESSION_UP;
+    let mut text = format!("# HELP {name} Whether a bot or an account works: 1 or 0.\n# TYPE {name} gauge\n");
+    for (id, up) in sessions {
+        // Memory takes any text.
+        let _ = writeln!(text, "{name}{{session_id=\"{id}\"}} {}", u8::from(*up));
+    }
+    text
 }
 
 /// Sets the gauges of accounts, by the document's names: `error` needs a login or is banned.
@@ -129,6 +164,8 @@ fn describe() {
     describe_gauge!(name::SESSIONS_TOTAL, "Sessions that exist.");
     describe_gauge!(name::SESSIONS_ACTIVE, "Sessions that work, proven end to end.");
     describe_gauge!(name::SESSIONS_ERROR, "Sessions that need a login or are banned.");
+    describe_counter!(name::BOT_PROBES, "Bots that were asked for a sign of life, by result.");
+    describe_counter!(name::BOT_UPDATES, "Updates of bots that were taken, by way and by whether they were known.");
     describe_counter!(name::MESSAGES_SENT, "Messages that reached the platform, by the route called.");
     describe_counter!(
         name::MESSAGES_ERROR,
@@ -149,6 +186,16 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_session_has_a_line() {
+        let (up, down) = (Uuid::now_v7(), Uuid::now_v7());
+        let text = render_sessions(&[(up, true), (down, false)]);
+        assert!(text.contains("# TYPE integrations_session_up gauge\n"));
+        assert!(text.contains(&format!("integrations_session_up{{session_id=\"{up}\"}} 1\n")));
+        assert!(text.contains(&format!("integrations_session_up{{session_id=\"{down}\"}} 0\n")));
+        assert_eq!(render_sessions(&[]), "");
+    }
 
     #[test]
     fn durations_are_histograms_and_everything_is_described() {

@@ -1,7 +1,7 @@
 //! The connectors: one line of registration for each kind of sender.
 
 pub mod telegram_accounts;
-mod telegram_bots;
+pub mod telegram_bots;
 pub mod telegram_client;
 
 use std::sync::Arc;
@@ -9,13 +9,9 @@ use std::sync::Arc;
 use platform::BoxFuture;
 use sqlx::PgPool;
 use store::leases::Lease;
-use telegram::bot_api::BotApi;
 use uuid::Uuid;
 
-use crate::{
-    secrets::Sealer,
-    worker::{Limits, OpenError, Opened, Senders},
-};
+use crate::worker::{OpenError, Opened, Senders};
 
 use telegram_accounts::TelegramAccounts;
 use telegram_bots::TelegramBots;
@@ -23,20 +19,13 @@ use telegram_bots::TelegramBots;
 /// Opens the senders of every kind.
 pub struct Platforms {
     pool: PgPool,
-    bots: TelegramBots,
+    bots: Arc<TelegramBots>,
     accounts: Arc<TelegramAccounts>,
 }
 
 impl Platforms {
     /// Registers the connectors.
-    pub fn new(
-        pool: PgPool,
-        sealer: Sealer,
-        bot_api: BotApi,
-        bot_limits: Limits,
-        accounts: Arc<TelegramAccounts>,
-    ) -> Arc<Self> {
-        let bots = TelegramBots::new(pool.clone(), sealer, bot_api, bot_limits);
+    pub fn new(pool: PgPool, bots: Arc<TelegramBots>, accounts: Arc<TelegramAccounts>) -> Arc<Self> {
         Arc::new(Self { pool, bots, accounts })
     }
 
@@ -50,7 +39,7 @@ impl Senders for Platforms {
         Box::pin(async move {
             let sender_id = lease.sender_id;
             match self.kind(sender_id).await.map_err(|error| OpenError::Later(error.to_string()))?.as_deref() {
-                Some("bot") => self.bots.open(sender_id).await,
+                Some("bot") => self.bots.open(lease).await,
                 Some("account") => self.accounts.open(lease).await,
                 Some(_) => Err(OpenError::Inactive),
                 None => Err(OpenError::Gone),
@@ -75,7 +64,10 @@ impl Senders for Platforms {
     }
 
     fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()> {
-        Box::pin(self.accounts.close(sender_id))
+        Box::pin(async move {
+            self.bots.close(sender_id).await;
+            self.accounts.close(sender_id).await;
+        })
     }
 
     fn is_cut_off(&self) -> bool {
@@ -87,6 +79,10 @@ impl Senders for Platforms {
     }
 
     fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>> {
-        Box::pin(self.accounts.to_keep_open())
+        Box::pin(async move {
+            let mut all = self.accounts.to_keep_open().await?;
+            all.extend(self.bots.to_keep_open().await?);
+            Ok(all)
+        })
     }
 }

@@ -1,42 +1,33 @@
 //! Puts the service together: the API and the worker of one process, over one database.
+//!
+//! - `worker`, `api`: the two roles;
+//! - `gauges`: the metrics that count rows.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod api;
+mod gauges;
+mod worker;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use sqlx::PgPool;
 use telegram::bot_api::BotApi;
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, mpsc},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 use crate::{
-    api::{self, ApiState},
-    app::{App, Parts},
-    auth::{Gate, ROUTES, TokenOptions, UserLimiter, Verifier},
-    events::EventHub,
+    auth::TokenOptions,
     health::Readiness,
-    http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
-    logins::{self, Inputs},
+    logins::Inputs,
     metrics::Metrics,
-    platforms::{
-        Platforms,
-        telegram_accounts::{self, TelegramAccounts, waits},
-        telegram_client::Application,
-    },
+    platforms::{telegram_bots::inbox::Inbox, telegram_client::Application},
     questions::Questions,
     queue::{DatabaseHints, Hints},
     secrets::Sealer,
     settings::Settings,
     shutdown::Shutdown,
-    tasks::{self, Executor, Kinds},
-    worker::{self, Context, Limits, Ownership},
 };
 
 /// The real one.
 const TELEGRAM_BOT_API: &str = "https://api.telegram.org";
-/// How often the gauges are counted.
-const COUNT_EVERY: Duration = Duration::from_secs(10);
 
 /// What the commands find before the service starts.
 pub struct Ground {
@@ -61,6 +52,17 @@ pub struct Roles {
     pub worker: bool,
 }
 
+/// What both roles work with.
+#[derive(Clone)]
+struct Common {
+    pool: PgPool,
+    sealer: Sealer,
+    bot_api: BotApi,
+    hints: Hints,
+    logins: Inputs,
+    inbox: Inbox,
+}
+
 /// Starts everything; returns the address of the API as soon as it takes requests. The tasks end with `shutdown`.
 ///
 /// # Errors
@@ -80,90 +82,30 @@ pub async fn start(
     warn_of_stand_ins(settings);
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
     let accounts_configured = application.is_some();
-    let carrier = DatabaseHints::spawn(pool.clone());
     let (local_hints, hints_in) = mpsc::unbounded_channel();
-    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), carrier);
+    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), DatabaseHints::spawn(pool.clone()));
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
-    let (mut ownership, mut local) = (None, None);
+    let inbox = Inbox::new(pool.clone(), hints.clone());
+    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox };
+    let mut started = None;
     if roles.worker {
-        let own = Arc::new(Ownership::new());
-        let parts = telegram_accounts::Parts {
-            pool: pool.clone(),
-            sealer: sealer.clone(),
-            application,
-            ownership: own.clone(),
-            limits: account_limits(settings),
-            probe_every: settings.telegram.account_probe,
-            connects_per_second: settings.telegram.account_connects_per_second,
-            peer_flood: settings.telegram.peer_flood,
-            hints: hints.clone(),
-        };
-        let live = TelegramAccounts::start(parts, shutdown.soft.clone());
-        let platforms = Platforms::new(pool.clone(), sealer.clone(), bot_api.clone(), limits(settings), live.clone());
-        let give_up = settings.telegram.give_up_after;
-        let context = Context::new(pool.clone(), own, platforms, hints.clone(), give_up, shutdown.soft.clone());
-        context.ownership.renew(&pool).await?;
-        ownership = Some(context.ownership.clone());
-        if accounts_configured {
-            let drivers = Arc::new(logins::Context {
-                pool: pool.clone(),
-                sealer: sealer.clone(),
-                accounts: live.clone(),
-                ownership: context.ownership.clone(),
-                hints: hints.clone(),
-                stop: shutdown.soft.clone(),
-            });
-            shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
-            shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));
-            shutdown.tasks.spawn(logins::former::run(drivers));
-            tokio::spawn(logins.clone().listen(shutdown.soft.clone()));
-            tokio::spawn(waits::run(pool.clone(), shutdown.soft.clone()));
-        }
-        let wake = Arc::new(Notify::new());
-        let kinds = Kinds::usual().with_local(live.care());
-        local = Some((context.ownership.worker_id, live));
-        let executor = executor(settings, kinds, &context, wake.clone());
-        executor.arm().await?;
-        context.tasks.spawn(executor.run());
-        shutdown.tasks.spawn(worker::run(context, hints_in));
-        tokio::spawn(DatabaseHints::listen(pool.clone(), local_hints, wake, shutdown.soft.clone()));
+        let inputs = worker::Arriving { hints: local_hints, hints_in, logins_in };
+        started = Some(worker::start(settings, common.clone(), application, inputs, shutdown).await?);
     }
-    let questions = Questions::new(pool.clone(), sealer.clone(), local);
+    let (ownership, local) = match started {
+        Some(worker) => (Some(worker.ownership.clone()), Some((worker.ownership.worker_id, worker.accounts))),
+        None => (None, None),
+    };
+    let questions = Questions::new(pool.clone(), sealer, local);
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
-    tokio::spawn(count(pool.clone(), shutdown.soft.clone()));
-    tokio::spawn(metrics.clone().keep_up(shutdown.soft.clone()));
+    gauges::keep(settings, &pool, &metrics, shutdown);
     if !roles.api {
         return Ok(None);
     }
-    let events = EventHub::new(shutdown.soft.clone());
-    tokio::spawn({
-        let (events, pool) = (events.clone(), pool.clone());
-        async move { events.follow(pool).await }
-    });
     let readiness = Arc::new(Readiness::new(embedded, ownership));
-    let parts = Parts { pool, hints, sealer, bot_api, events, logins, accounts_configured, questions };
-    let app = Arc::new(App::new(parts));
-    let gate = Gate {
-        routes: ROUTES,
-        verifier: Verifier::new(&tokens)?,
-        limiter: UserLimiter::new(settings.limits.user_rps, settings.limits.user_burst),
-    };
-    let endpoints = api::router(ApiState { app, readiness: readiness.clone(), metrics });
-    let router = layers(endpoints, &http_options(settings)?, Arc::new(gate))?;
-    let listener = TcpListener::bind(settings.http.bind).await.map_err(|error| in_use(settings.http.bind, &error))?;
-    let address = listener.local_addr()?;
-    let options = ServerOptions {
-        header_bytes: settings.http.header_limit,
-        grace: settings.http.shutdown,
-        ..ServerOptions::default()
-    };
-    let soft = shutdown.soft.clone();
-    shutdown.tasks.spawn(async move {
-        serve(listener, router, options, soft).await;
-        readiness.stop();
-    });
-    Ok(Some(address))
+    let parts = api::Parts { common, accounts_configured, questions, tokens, readiness, metrics };
+    api::start(settings, parts, shutdown).await.map(Some)
 }
 
 /// Nobody should take a simulator for Telegram.
@@ -174,68 +116,5 @@ fn warn_of_stand_ins(settings: &Settings) {
     }
     if let Some(server) = &telegram.test_server {
         tracing::warn!(address = server.address, "accounts use a test server, not Telegram");
-    }
-}
-
-fn in_use(address: SocketAddr, error: &std::io::Error) -> String {
-    if error.kind() == std::io::ErrorKind::AddrInUse {
-        return format!(
-            "the address {address} is in use by another process: end it, or set INTEGRATIONS_HTTP__BIND to another one"
-        );
-    }
-    format!("cannot listen on {address} (setting http.bind): {error}")
-}
-
-fn limits(settings: &Settings) -> Limits {
-    Limits {
-        sender_per_second: settings.telegram.bot_per_second,
-        private_chat_per_second: settings.telegram.private_chat_per_second,
-        group_per_minute: settings.telegram.group_per_minute,
-    }
-}
-
-fn account_limits(settings: &Settings) -> Limits {
-    Limits { sender_per_second: settings.telegram.account_per_second, ..limits(settings) }
-}
-
-fn http_options(settings: &Settings) -> Result<HttpOptions, String> {
-    let http = &settings.http;
-    Ok(HttpOptions {
-        base_path: http.base_path.clone(),
-        cors_origins: http.cors_origins.clone(),
-        trusted_proxies: http.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
-        body: BodyLimits { bytes: http.body_limit, ..BodyLimits::default() },
-        request_time: http.request_timeout,
-        concurrency: http.max_concurrent_requests,
-    })
-}
-
-/// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.
-fn executor(settings: &Settings, kinds: Kinds, worker: &Context, wake: Arc<Notify>) -> Arc<Executor> {
-    let context =
-        tasks::Context { pool: worker.pool.clone(), retention: settings.retention.clone(), stop: worker.stop.clone() };
-    let grace = settings.http.shutdown.mul_f64(0.7);
-    Executor::new(context, kinds, worker.ownership.clone(), wake, grace)
-}
-
-/// Keeps the gauges that count rows.
-async fn count(pool: PgPool, stop: CancellationToken) {
-    let mut dead_before = Vec::new();
-    loop {
-        match store::senders::counts(&pool).await {
-            Ok(counts) => crate::metrics::set_senders(&counts),
-            Err(error) => tracing::debug!(%error, "senders could not be counted"),
-        }
-        match store::delivery::depth(&pool).await {
-            Ok(depth) => crate::metrics::set_queue_depth(&depth),
-            Err(error) => tracing::debug!(%error, "the queue could not be counted"),
-        }
-        match store::tasks::dead_counts(&pool).await {
-            Ok(counts) => crate::metrics::set_dead_tasks(&mut dead_before, counts),
-            Err(error) => tracing::debug!(%error, "dead tasks could not be counted"),
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_none() {
-            return;
-        }
     }
 }

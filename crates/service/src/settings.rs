@@ -29,7 +29,7 @@ pub use http::HttpSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
 pub use retention::RetentionSettings;
-pub use telegram::{TelegramApplication, TelegramSettings, TestServer};
+pub use telegram::{BotUpdates, TelegramApplication, TelegramSettings, TestServer, UpdatesWay};
 pub use worker::WorkerSettings;
 
 use layers::Layers;
@@ -79,13 +79,14 @@ impl Settings {
         }
         layers.add_environment(env.clone().into_iter());
 
+        let http = HttpSettings::read(Reader::new(&mut layers, "http"));
         let settings = Self {
             data_dir: data_dir(Reader::new(&mut layers, ""), &env),
-            http: HttpSettings::read(Reader::new(&mut layers, "http")),
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
-            telegram: TelegramSettings::read(&mut layers),
+            telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
+            http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),
             retention: RetentionSettings::read(Reader::new(&mut layers, "retention")),

@@ -26,6 +26,13 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<SenderRow>, sqlx::Er
         .await
 }
 
+/// Which senders work, but for those that their owners switched off.
+pub async fn up(pool: &PgPool) -> Result<Vec<(Uuid, bool)>, sqlx::Error> {
+    sqlx::query_as("SELECT id, status IN ('active', 'limited') FROM senders WHERE status <> 'off' ORDER BY id")
+        .fetch_all(pool)
+        .await
+}
+
 /// Counts by kind and state, for the gauges.
 pub async fn counts(pool: &PgPool) -> Result<Vec<(String, String, i64)>, sqlx::Error> {
     sqlx::query_as("SELECT kind, status, count(*) FROM senders GROUP BY kind, status").fetch_all(pool).await

@@ -23,7 +23,7 @@ async fn python_telegram_bot_passes() {
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 11, "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

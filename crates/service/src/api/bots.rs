@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use store::Slice;
-use telegram::bots::{BotFilter, BotRow, BotStatus};
+use telegram::bots::{BotFilter, BotRow, BotStatus, UpdatesMode, inbound::Updates};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::{
     http::{Cursor, IdempotencyKey, Json, Limit, Page, Path, Query},
     usecases::{
         Caller,
-        bots::{self, Webhook},
+        bots::{self, BotChange, Webhook},
         idempotent::{body_hash, idempotent},
         send::check_settings,
     },
@@ -42,6 +42,9 @@ pub struct ConnectBot {
     /// Remove a webhook that another system has set. Without it the webhook stays.
     #[serde(default)]
     take_over: bool,
+    /// How its updates are taken; by default as the service is configured.
+    #[serde(default)]
+    updates: UpdatesMode,
 }
 
 /// What to change of a bot.
@@ -52,6 +55,11 @@ pub struct UpdateBot {
     settings: Option<Map<String, Value>>,
     /// Switch the bot on or off. What is queued waits while it is off.
     is_active: Option<bool>,
+    /// How its updates are taken: `off`, `polling`, `webhook`, or `default`, as the service is configured.
+    updates: Option<UpdatesMode>,
+    /// Remove a webhook that another system has set. Without it the webhook stays.
+    #[serde(default)]
+    take_over: bool,
 }
 
 /// Another token of the same bot.
@@ -88,6 +96,8 @@ pub struct BotView {
     /// Your own data about the bot.
     #[schema(value_type = Object)]
     settings: Value,
+    /// How its updates are taken, and how that goes.
+    updates: Updates,
     /// When it was connected.
     created_at: DateTime<Utc>,
     /// When it last changed.
@@ -107,6 +117,7 @@ impl From<BotRow> for BotView {
             status_changed_at: row.status_changed_at,
             is_active: row.is_active,
             settings: row.settings.unwrap_or_else(|| json!({})),
+            updates: row.updates.unwrap_or_default(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -181,9 +192,9 @@ pub async fn connect(
 ) -> Result<Response> {
     let settings = Value::Object(body.settings);
     check_settings(&settings)?;
-    let hash = body_hash("bots", &(body.token.expose_secret(), &settings, body.take_over));
+    let hash = body_hash("bots", &(body.token.expose_secret(), &settings, body.take_over, body.updates));
     let run = async {
-        let (row, webhook) = bots::connect(&app, &caller, body.token, settings, body.take_over).await?;
+        let (row, webhook) = bots::connect(&app, &caller, body.token, settings, body.take_over, body.updates).await?;
         let webhook = match webhook {
             Webhook::None => None,
             Webhook::Elsewhere(host) => Some(WebhookView { host, removed: false }),
@@ -264,7 +275,9 @@ pub async fn update(
 ) -> Result<Json<BotView>> {
     bots::get(&app, &caller, id).await?;
     let Json(body) = body?;
-    Ok(Json(bots::update(&app, &caller, id, body.settings, body.is_active).await?.into()))
+    let UpdateBot { settings, is_active, updates, take_over } = body;
+    let change = BotChange { settings, is_active, updates, take_over };
+    Ok(Json(bots::update(&app, &caller, id, change).await?.into()))
 }
 
 /// Disconnects a bot.

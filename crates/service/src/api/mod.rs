@@ -12,6 +12,7 @@ pub mod openapi;
 pub mod queues;
 pub mod send;
 pub mod tasks;
+pub mod webhooks;
 pub mod workers;
 
 use std::{collections::HashSet, sync::Arc};
@@ -70,6 +71,7 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(bots::get, bots::update, bots::disconnect))
         .routes(routes!(bots::replace_token))
         .routes(routes!(send::send_by_bot))
+        .routes(routes!(webhooks::take))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))
         .routes(routes!(messages::cancel))

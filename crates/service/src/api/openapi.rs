@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{
         PathItem, RefOr,
         path::{Operation, ParameterIn},
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
 
@@ -77,6 +77,8 @@ impl Modify for Bearer {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let secret = ApiKey::Header(ApiKeyValue::new("X-Telegram-Bot-Api-Secret-Token"));
+        components.add_security_scheme("webhookSecret", SecurityScheme::ApiKey(secret));
     }
 }
 
@@ -95,10 +97,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Tells of each operation which scope it needs, by the table of access.
 pub fn add_scopes(document: &mut utoipa::openapi::OpenApi) {
     for route in ROUTES {
-        if let Access::Scope(scope) = route.access
-            && let Some(operation) = operation(document, route)
-        {
-            operation.security = Some(vec![SecurityRequirement::new("bearer", [scope.name()])]);
+        let requirement = match route.access {
+            Access::Public => continue,
+            Access::Scope(scope) => SecurityRequirement::new("bearer", [scope.name()]),
+            Access::Secret => SecurityRequirement::new("webhookSecret", std::iter::empty::<&str>()),
+        };
+        if let Some(operation) = operation(document, route) {
+            operation.security = Some(vec![requirement]);
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum Access {
     Public,
     /// Whoever has a token with this scope.
     Scope(Scope),
+    /// Telegram, which knows the secret of the webhook: the handler checks it before anything else.
+    Secret,
 }
 
 /// One route of the service.
@@ -65,6 +67,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/integrations/telegram/bots/{id}", WRITE),
     route(Method::POST, "/api/integrations/telegram/bots/{id}/token", WRITE),
     route(Method::POST, "/api/integrations/telegram/bots/{id}/send", SEND),
+    route(Method::POST, "/api/integrations/telegram/webhooks/{bot_id}", Access::Secret),
     route(Method::GET, "/api/integrations/messages", READ),
     route(Method::GET, "/api/integrations/messages/{id}", READ),
     route(Method::POST, "/api/integrations/messages/{id}/cancel", SEND),

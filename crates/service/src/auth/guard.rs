@@ -36,7 +36,7 @@ pub async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
         return next.run(request).await;
     };
     match access::lookup(gate.routes, request.method(), pattern) {
-        Lookup::Found(Access::Public) => next.run(request).await,
+        Lookup::Found(Access::Public | Access::Secret) => next.run(request).await,
         Lookup::Found(Access::Scope(scope)) => authorize(&gate, scope, request, next).await,
         Lookup::OtherMethods(methods) => other_methods(&methods),
         Lookup::Missing => {

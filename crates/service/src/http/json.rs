@@ -41,7 +41,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         check_type(request.headers())?;
-        parse(&read(request).await?).map(Json)
+        parse(&read_body(request).await?).map(Json)
     }
 }
 
@@ -104,7 +104,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Error> {
+/// Reads a whole body within its limits, whatever it is.
+pub async fn read_body(request: Request) -> Result<Bytes, Error> {
     let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or_default();
     let body = Limited::new(request.into_body(), limits.bytes).collect();
     match tokio::time::timeout(limits.time, body).await {

@@ -111,7 +111,8 @@ impl LiveAccounts {
 impl TelegramAccounts {
     /// Starts the tasks that care for all accounts together; they end with `stop`.
     pub fn start(parts: Parts, stop: CancellationToken) -> Arc<Self> {
-        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, peer_flood, hints } = parts;
+        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, peer_flood, hints } =
+            parts;
         let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
         let inbound = Group::spawn(inbound, INBOUND);
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
@@ -122,17 +123,8 @@ impl TelegramAccounts {
         tokio::spawn(care.clone().run(stop.clone()));
         tokio::spawn(uplink::watch(uplink.clone(), live.clone(), stop.clone()));
         let budget = Budget::new(connects_per_second);
-        let this = Self {
-            shared,
-            application,
-            limits,
-            peer_flood,
-            budget,
-            uplink,
-            live,
-            care,
-            adopted: Mutex::default(),
-        };
+        let this =
+            Self { shared, application, limits, peer_flood, budget, uplink, live, care, adopted: Mutex::default() };
         let this = Arc::new(this);
         tokio::spawn(this.clone().end_with_terms(stop));
         this
@@ -235,8 +227,7 @@ impl TelegramAccounts {
                 self.connect(id, &stored).await?
             }
         };
-        let strangers =
-            Strangers::new(self.shared.pool.clone(), id, self.peer_flood, stored.strangers_blocked_until);
+        let strangers = Strangers::new(self.shared.pool.clone(), id, self.peer_flood, stored.strangers_blocked_until);
         let live = Live::start(self.shared.clone(), *lease, &stored, account, strangers).await;
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
@@ -262,7 +253,9 @@ impl TelegramAccounts {
         }
         let problem = match connected {
             Ok(account) => {
-                if let Err(error) = telegram::accounts::waits::set_connected(&self.shared.pool, id, stored.login_epoch).await {
+                if let Err(error) =
+                    telegram::accounts::waits::set_connected(&self.shared.pool, id, stored.login_epoch).await
+                {
                     tracing::warn!(%error, account_id = %id, "an account could not be shown as connected");
                 }
                 return Ok(account);

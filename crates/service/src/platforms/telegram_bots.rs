@@ -1,69 +1,215 @@
-//! Telegram bots as senders.
+//! Telegram bots as senders, and what they are told: each by the worker that owns it.
+//!
+//! - [`live`]: one bot of this process, and what is known of its token;
+//! - [`polling`], [`webhook`]: the two ways of its updates;
+//! - [`inbox`]: takes updates, whichever way they came;
+//! - [`secret`]: secrets of webhooks;
+//! - [`probes`]: signs of life.
 
-use std::sync::Arc;
+pub mod inbox;
+mod live;
+mod polling;
+pub mod probes;
+pub mod secret;
+pub mod webhook;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use secrecy::SecretString;
 use sqlx::PgPool;
+use store::leases::Lease;
 use telegram::{
     bot_api::{BotApi, CallError, ChatRef},
-    bots::table,
+    bots::{UpdatesMode, inbound, table},
 };
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    queue::Hints,
     secrets::{Envelope, Sealer},
+    settings::{BotUpdates, Settings, UpdatesWay},
+    tasks::local::{DeadLetters, Spread},
     usecases::bots::token_purpose,
-    worker::{Limits, OpenError, Opened},
+    worker::{Limits, OpenError, Opened, Ownership},
 };
+use inbox::Inbox;
+use live::LiveBot;
+use probes::Probe;
+
+/// How many bots are asked for a sign of life at the same time.
+const PROBES_AT_ONCE: usize = 64;
+
+/// What all bots of this process share.
+pub struct Shared {
+    /// The database.
+    pub pool: PgPool,
+    /// Telegram.
+    pub bot_api: BotApi,
+    /// Tells the router that a bot's state changed.
+    pub hints: Hints,
+    /// Takes updates.
+    pub inbox: Inbox,
+    /// How updates are taken.
+    pub updates: BotUpdates,
+    /// Where Telegram reaches the service.
+    pub public_url: Option<String>,
+    /// How often a bot has to show that it lives.
+    pub probe_every: Duration,
+    /// Whether this worker may speak for bots.
+    pub ownership: Arc<Ownership>,
+}
+
+impl Shared {
+    /// By the settings.
+    pub fn new(
+        settings: &Settings,
+        pool: PgPool,
+        bot_api: BotApi,
+        hints: Hints,
+        inbox: Inbox,
+        ownership: Arc<Ownership>,
+    ) -> Self {
+        let Settings { telegram, http, .. } = settings;
+        let (updates, public_url) = (telegram.updates.clone(), http.public_url.clone());
+        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every: telegram.bot_probe, ownership }
+    }
+}
 
 /// Opens bots.
 pub struct TelegramBots {
-    pool: PgPool,
+    shared: Arc<Shared>,
     sealer: Sealer,
-    bot_api: BotApi,
     limits: Limits,
+    live: LiveBots,
+    probes: Arc<Spread<Probe>>,
+}
+
+/// The bots that this process looks after.
+#[derive(Clone, Default)]
+pub struct LiveBots(Arc<Mutex<HashMap<Uuid, Running>>>);
+
+impl LiveBots {
+    fn get(&self, id: Uuid) -> Option<Arc<LiveBot>> {
+        self.lock().get(&id).map(|running| running.bot.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Running>> {
+        // A panic elsewhere leaves a map of whole values behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A bot with the task that looks after its updates.
+struct Running {
+    bot: Arc<LiveBot>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl TelegramBots {
-    /// With the limits of every bot.
-    pub fn new(pool: PgPool, sealer: Sealer, bot_api: BotApi, limits: Limits) -> Self {
-        Self { pool, sealer, bot_api, limits }
+    /// With the limits of every bot; the task that probes them ends with `stop`.
+    pub fn start(shared: Shared, sealer: Sealer, limits: Limits, stop: CancellationToken) -> Arc<Self> {
+        let live = LiveBots::default();
+        let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
+        // Twice in each period: see `LiveBot::probe_if_due`.
+        let probes = Spread::new(Probe { live: live.clone() }, shared.probe_every / 2, PROBES_AT_ONCE, letters);
+        tokio::spawn(probes.clone().run(stop));
+        Arc::new(Self { shared: Arc::new(shared), sealer, limits, live, probes })
     }
 
-    /// Reads and unseals the token of a bot.
-    pub async fn open(&self, id: Uuid) -> Result<Opened, OpenError> {
+    /// The probes of all bots.
+    pub fn probes(&self) -> Arc<Spread<Probe>> {
+        self.probes.clone()
+    }
+
+    /// Reads and unseals the token of a bot, and begins to take its updates.
+    pub async fn open(&self, lease: &Lease) -> Result<Opened, OpenError> {
+        let id = lease.sender_id;
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
-        let row = table::credentials(&self.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
+        let row = table::credentials(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         if !row.is_active {
             return Err(OpenError::Inactive);
         }
         let envelope = Envelope::parse(&row.bot_token).map_err(|e| later(&e))?;
         let token = self.sealer.open(&token_purpose(id), &envelope).await.map_err(|e| later(&e))?;
         let token = std::str::from_utf8(&token).map_err(|_| OpenError::Later("the sealed token is not text".into()))?;
-        let sender = BotSender { bot_api: self.bot_api.clone(), token: SecretString::from(token.to_owned()) };
-        Ok(Opened { sender: Arc::new(sender), limits: self.limits, version: row.bot_token, is_connected: false })
+        let standing = inbound::standing(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
+        let token = SecretString::from(token.to_owned());
+        let bot = Arc::new(LiveBot::new(id, row.bot_token.clone(), token, self.shared.clone(), &standing));
+        self.close(id).await;
+        // What is taken in a term is taken by its owner.
+        let stop = self.shared.ownership.term().child_token();
+        let task = tokio::spawn(stop.clone().run_until_cancelled_owned(take_updates(bot.clone(), standing)));
+        let task = tokio::spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, bot_id = %id, "taking the updates of a bot broke");
+            }
+        });
+        self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
+        self.probes.add(id);
+        let sender = Arc::new(BotSender { bot });
+        Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
+    }
+
+    /// Ends what looks after a bot. A question that is open at Telegram is given up: its answer was not confirmed, so it comes again.
+    pub async fn close(&self, id: Uuid) {
+        self.probes.remove(id);
+        let running = self.live.lock().remove(&id);
+        if let Some(Running { stop, task, .. }) = running {
+            stop.cancel();
+            let _ = task.await;
+        }
+    }
+
+    /// Bots that nobody owns: also an idle one has to be probed.
+    pub async fn to_keep_open(&self) -> Result<Vec<Uuid>, sqlx::Error> {
+        table::unowned(&self.shared.pool).await
+    }
+}
+
+/// Takes the updates of a bot until it is told to stop, on the way that its owner or the settings want.
+async fn take_updates(bot: Arc<LiveBot>, standing: inbound::Standing) {
+    let way = match standing.mode() {
+        UpdatesMode::Default => bot.shared.updates.way,
+        UpdatesMode::Off => UpdatesWay::Off,
+        UpdatesMode::Polling => UpdatesWay::Polling,
+        UpdatesMode::Webhook => UpdatesWay::Webhook,
+    };
+    match way {
+        UpdatesWay::Polling => polling::run(&bot, standing.next_update_id).await,
+        UpdatesWay::Webhook => webhook::keep(&bot, standing.has_webhook).await,
+        UpdatesWay::Off => webhook::leave(&bot, standing.has_webhook).await,
     }
 }
 
 struct BotSender {
-    bot_api: BotApi,
-    token: SecretString,
+    bot: Arc<LiveBot>,
 }
 
 impl Sender for BotSender {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>> {
         Box::pin(async move {
-            let chat = self.bot_api.get_chat(&self.token, &ChatRef::Username(format!("@{name}"))).await;
+            let chat = ChatRef::Username(format!("@{name}"));
+            let chat = self.bot.shared.bot_api.get_chat(&self.bot.token, &chat).await;
             chat.map(|chat| chat.id).map_err(|error| refusal(&error))
         })
     }
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            match &delivery.content {
-                Content::Text(text) => self.bot_api.send_message(&self.token, delivery.chat_id, text).await,
+            let Content::Text(text) = &delivery.content;
+            let outcome = self.bot.shared.bot_api.send_message(&self.bot.token, delivery.chat_id, text).await;
+            if matches!(outcome, Outcome::Sent { .. }) {
+                self.bot.lives();
             }
+            outcome
         })
     }
 }
@@ -72,7 +218,8 @@ fn refusal(error: &CallError) -> Refusal {
     let code = error.code();
     let description = error.to_string();
     let verdict = match error {
-        CallError::Unavailable { .. } => Verdict::Retry,
+        // The bot was connected with this token, so it has the right form: the address leads to something else at the moment.
+        CallError::Unavailable { .. } | CallError::Refused { status: 404, .. } => Verdict::Retry,
         CallError::Unauthorized { .. } => Verdict::SenderDead,
         CallError::Wait { after } => Verdict::Wait { after: *after, hold: Hold::Chat },
         CallError::Refused { .. } => Verdict::Fail,

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{Arrived, Hint};
 
 const CHANNEL: &str = "integrations_hints";
-/// Hints in one notification: PostgreSQL takes payloads of up to 8000 bytes, a hint has 33.
-const PER_NOTIFICATION: usize = 200;
+/// Hints in one notification: PostgreSQL takes payloads of up to 8000 bytes, a hint has up to 65.
+const PER_NOTIFICATION: usize = 120;
 
 /// Sends hints; what queued up during one notification goes with the next, each hint once.
 #[derive(Clone)]
@@ -85,19 +85,28 @@ fn encode(hint: Hint) -> String {
     match hint {
         Hint::Work(id) => format!("w{}", id.simple()),
         Hint::Changed(id) => format!("c{}", id.simple()),
+        Hint::Moved { sender_id, from, to } => format!("m{}{from:016x}{to:016x}", sender_id.simple()),
     }
 }
 
-/// Whatever is not a hint is passed over: anybody who may connect to the database can notify.
+/// Reads up to what is no hint: anybody who may connect to the database can notify.
 fn decode(payload: &str) -> impl Iterator<Item = Hint> + '_ {
-    payload.as_bytes().chunks(33).filter_map(|chunk| {
-        let (kind, id) = chunk.split_first()?;
-        let id = Uuid::try_parse_ascii(id).ok()?;
-        match kind {
-            b'w' => Some(Hint::Work(id)),
-            b'c' => Some(Hint::Changed(id)),
-            _ => None,
-        }
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        let (kind, id) = (rest.get(..1)?, rest.get(1..33)?);
+        let id = Uuid::try_parse(id).ok()?;
+        let chat_id = |text: &str| u64::from_str_radix(text, 16).ok().map(u64::cast_signed);
+        let (hint, length) = match kind {
+            "w" => (Hint::Work(id), 33),
+            "c" => (Hint::Changed(id), 33),
+            "m" => {
+                let (from, to) = (chat_id(rest.get(33..49)?)?, chat_id(rest.get(49..65)?)?);
+                (Hint::Moved { sender_id: id, from, to }, 65)
+            }
+            _ => return None,
+        };
+        rest = &rest[length..];
+        Some(hint)
     })
 }
 
@@ -107,7 +116,8 @@ mod tests {
 
     #[test]
     fn hints_survive_the_wire_and_garbage_does_not() {
-        let hints = [Hint::Work(Uuid::now_v7()), Hint::Changed(Uuid::now_v7())];
+        let moved = Hint::Moved { sender_id: Uuid::now_v7(), from: -5, to: -1_000_000_000_005 };
+        let hints = [Hint::Work(Uuid::now_v7()), moved, Hint::Changed(Uuid::now_v7())];
         let payload: String = hints.into_iter().map(encode).collect();
         assert_eq!(decode(&payload).collect::<Vec<_>>(), hints);
         for garbage in ["", "w", "x0190", "w0190c2f7zzzz7bd08d1cb3b2cc1d0d4b", "ёёёё"] {

@@ -15,13 +15,22 @@ pub enum Hint {
     Work(Uuid),
     /// The sender's credentials or state changed: open it anew.
     Changed(Uuid),
+    /// A chat of the sender lives on under another id. When the hint is lost, the next message to the chat finds out.
+    Moved {
+        /// The sender.
+        sender_id: Uuid,
+        /// The former id.
+        from: i64,
+        /// The id from now on.
+        to: i64,
+    },
 }
 
 impl Hint {
     /// The sender it speaks of.
     pub fn sender_id(self) -> Uuid {
         match self {
-            Self::Work(id) | Self::Changed(id) => id,
+            Self::Work(id) | Self::Changed(id) | Self::Moved { sender_id: id, .. } => id,
         }
     }
 }

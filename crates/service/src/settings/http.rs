@@ -12,6 +12,8 @@ pub struct HttpSettings {
     pub bind: SocketAddr,
     /// Path under which a gateway publishes the service: empty, or with a leading and no trailing slash.
     pub base_path: String,
+    /// Address under which the service is reached from outside, with the base path and without a slash at its end.
+    pub public_url: Option<String>,
     /// Addresses or networks (`address/bits`) of gateways whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<String>,
     /// Origins (`scheme://host[:port]`) whose pages may call the API.
@@ -37,6 +39,9 @@ impl HttpSettings {
                 "empty, or a path such as /integrations without a slash at its end",
                 is_base_path,
             ),
+            public_url: from
+                .optional("public_url", "an address such as https://api.example.com, without a query", is_public_url)
+                .map(|url| url.trim_end_matches('/').to_owned()),
             trusted_proxies: from.list(
                 "trusted_proxies",
                 "addresses or networks, such as 10.0.0.5 or 10.0.0.0/8",
@@ -64,6 +69,10 @@ fn is_base_path(text: &str) -> bool {
                 !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
             })
         })
+}
+
+fn is_public_url(text: &str) -> bool {
+    is_http_url(text) && !text.contains(['?', '#', '@'])
 }
 
 fn is_network(text: &str) -> bool {

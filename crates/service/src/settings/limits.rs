@@ -1,4 +1,4 @@
-//! Section `limits`: how much one user may ask for.
+//! Section `limits`: how much one user may ask for, and how much is measured.
 
 use super::reader::Reader;
 
@@ -9,6 +9,8 @@ pub struct LimitsSettings {
     pub user_rps: u32,
     /// Requests that may come at once; 0 is no limit.
     pub user_burst: u32,
+    /// Senders up to which each has a metric of its own.
+    pub session_metrics: u32,
 }
 
 impl LimitsSettings {
@@ -16,6 +18,7 @@ impl LimitsSettings {
         Self {
             user_rps: from.integer("user_rps", 0..=1_000_000),
             user_burst: from.integer("user_burst", 0..=1_000_000),
+            session_metrics: from.integer("session_metrics", 0..=1_000_000),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Section `telegram`: servers, pacing, and the application's identity.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use secrecy::SecretString;
 
@@ -26,6 +26,10 @@ pub struct TelegramSettings {
     pub account_probe: Duration,
     /// How long an account does not write to strangers after `PEER_FLOOD`.
     pub peer_flood: Duration,
+    /// How the updates of bots are taken.
+    pub updates: BotUpdates,
+    /// How often a bot is asked for a sign of life.
+    pub bot_probe: Duration,
     /// Time limit of one call.
     pub request_timeout: Duration,
     /// How long a message is tried while the platform cannot be reached.
@@ -34,6 +38,41 @@ pub struct TelegramSettings {
     pub application: Option<TelegramApplication>,
     /// An MTProto server instead of Telegram's.
     pub test_server: Option<TestServer>,
+}
+
+/// How the updates of bots are taken.
+#[derive(Debug, Clone)]
+pub struct BotUpdates {
+    /// Of bots that say nothing else.
+    pub way: UpdatesWay,
+    /// How long one question stays open at Telegram.
+    pub poll: Duration,
+    /// Simultaneous deliveries of one webhook.
+    pub connections: u8,
+}
+
+/// A way on which updates are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdatesWay {
+    /// None.
+    Off,
+    /// The service asks for them.
+    Polling,
+    /// Telegram delivers them.
+    Webhook,
+}
+
+impl FromStr for UpdatesWay {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "off" => Ok(Self::Off),
+            "polling" => Ok(Self::Polling),
+            "webhook" => Ok(Self::Webhook),
+            _ => Err(()),
+        }
+    }
 }
 
 /// The application's identity from <https://my.telegram.org>.
@@ -55,10 +94,19 @@ pub struct TestServer {
 }
 
 impl TelegramSettings {
-    pub(super) fn read(layers: &mut Layers) -> Self {
+    /// `public_url` is where Telegram can reach the service.
+    pub(super) fn read(layers: &mut Layers, public_url: Option<&str>) -> Self {
         let test_server = TestServer::read(Reader::new(layers, "telegram.test_server"));
         let mut from = Reader::new(layers, "telegram");
         let bot_api_url = from.required("bot_api_url", "an address such as https://api.telegram.org", is_http_url);
+        let updates = BotUpdates {
+            way: from.parse("bot_updates", "off, polling or webhook"),
+            poll: from.seconds("bot_poll_seconds", 0..=50),
+            connections: from.integer("bot_webhook_connections", 1..=100),
+        };
+        if updates.way == UpdatesWay::Webhook && public_url.is_none() {
+            from.together("telegram.bot_updates is webhook, but http.public_url is not set: Telegram delivers there");
+        }
         Self {
             bot_api_url: bot_api_url.trim_end_matches('/').to_owned(),
             bot_per_second: from.integer("bot_per_second", 1..=10_000),
@@ -68,6 +116,8 @@ impl TelegramSettings {
             account_connects_per_second: from.integer("account_connects_per_second", 1..=100_000),
             account_probe: from.seconds("account_probe_seconds", 1..=60),
             peer_flood: from.seconds("peer_flood_seconds", 1..=31_536_000),
+            updates,
+            bot_probe: from.seconds("bot_probe_seconds", 1..=50),
             request_timeout: from.seconds("request_timeout_seconds", 1..=600),
             give_up_after: from.seconds("give_up_seconds", 1..=31_536_000),
             application: TelegramApplication::read(from),

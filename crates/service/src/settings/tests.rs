@@ -27,6 +27,7 @@ fn nothing_configured_gives_the_defaults() {
     assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.http.body_limit, 1_048_576);
     assert_eq!(settings.telegram.bot_api_url, "https://api.telegram.org");
+    assert_eq!((settings.telegram.updates.way, &settings.http.public_url), (UpdatesWay::Off, &None));
     assert_eq!(settings.auth.user_claim, "sub");
     assert_eq!(settings.log.format, LogFormat::Auto);
     assert!(settings.database.url.is_none());
@@ -123,6 +124,8 @@ fn a_bad_value_says_what_was_given_and_what_is_expected() {
         load_file("[http]\ncors_origins = [1]\n", &[]).unwrap_err(),
         "settings: http.cors_origins = [1] (from FILE): expected a list of strings"
     );
+    assert!(problem(&[("INTEGRATIONS_TELEGRAM__BOT_UPDATES", "on")]).contains("expected off, polling or webhook"));
+    assert!(problem(&[("INTEGRATIONS_HTTP__PUBLIC_URL", "example.com")]).contains("expected an address such as"));
     assert!(problem(&[("INTEGRATIONS_LOG__LEVEL", "verbose")]).contains("expected error, warn, info"));
     assert!(problem(&[("INTEGRATIONS_HTTP__REQUEST_TIMEOUT_SECONDS", "-1")]).contains("from 1 to 3600"));
     assert!(problem(&[("INTEGRATIONS_HTTP__BODY_LIMIT_BYTES", "99999999999999999999")]).contains("a whole number"));
@@ -156,6 +159,7 @@ fn what_is_half_set_is_an_error() {
     );
     assert!(half(("INTEGRATIONS_TELEGRAM__TEST_SERVER__ADDRESS", "h:1")).contains("keys_url is not"));
     assert!(half(("INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL", "http://h/")).contains("address is not"));
+    assert!(half(("INTEGRATIONS_TELEGRAM__BOT_UPDATES", "webhook")).contains("http.public_url is not set"));
     let both = [
         ("INTEGRATIONS_AUTH__JWT_SECRET", "0123456789012345678901234567890123"),
         ("INTEGRATIONS_AUTH__JWKS_URL", "http://h/"),

@@ -70,6 +70,7 @@ impl Cleaner<'_> {
         for aged in Aged::ALL {
             note(&format!("{aged:?}"), self.aged(aged).await);
         }
+        note("updates of bots", telegram::bots::inbound::forget_taken(self.pool).await);
         if problems.is_empty() { Ok(()) } else { Err(TaskError::Retry(problems.join("; "))) }
     }
 

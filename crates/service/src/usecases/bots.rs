@@ -4,16 +4,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use store::{Slice, events, logs, messages};
 use telegram::{
-    bot_api::{Bot, CallError},
+    bot_api::{Bot, BotApi, CallError},
     bots::{
-        BotFilter, BotRow, BotStatus,
+        BotFilter, BotRow, BotStatus, UpdatesMode, inbound,
         table::{self, NewBot},
     },
 };
 use uuid::Uuid;
 
 use super::{Caller, Change, record};
-use crate::{Code, Error, Result, app::App, queue::Hint};
+use crate::{
+    Code, Error, Result, app::App, platforms::telegram_bots::webhook::foreign_host, queue::Hint, secrets::Envelope,
+    worker::backoff,
+};
 
 /// What Telegram tells of the updates of a bot that was just connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +41,15 @@ pub async fn connect(
     token: SecretString,
     settings: Value,
     take_over: bool,
+    updates: UpdatesMode,
 ) -> Result<(BotRow, Webhook)> {
+    check_updates(app, updates)?;
     let bot = check_token(app, &token).await?;
     if let Some(known) = table::find_by_telegram_id(&app.pool, bot.id).await? {
         return Err(already_connected(caller, &known));
     }
-    let webhook = webhook(app, &token, take_over).await?;
     let id = Uuid::now_v7();
+    let webhook = webhook(app, id, &token, take_over).await?;
     let sealed = seal(app, id, &token).await?;
     let new = NewBot {
         id,
@@ -56,7 +61,7 @@ pub async fn connect(
         settings: &settings,
     };
     let mut tx = app.pool.begin().await?;
-    let row = match table::insert(&mut *tx, &new).await {
+    let mut row = match table::insert(&mut *tx, &new).await {
         Ok(row) => row,
         Err(sqlx::Error::Database(error)) if error.constraint() == Some(table::UNIQUE_BOT) => {
             drop(tx);
@@ -68,11 +73,25 @@ pub async fn connect(
         }
         Err(error) => return Err(error.into()),
     };
+    inbound::set_mode(&mut *tx, id, updates).await?;
+    row.updates = Some(inbound::Updates { mode: updates, ..inbound::Updates::default() });
     tell(&mut tx, &row, "bot.connected", "connect").await?;
     let change = Change { before: None, after: Some(public(&row)), ..changed(&row, "bot.connect") };
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
+    // It is opened at once: its updates are taken, and it is asked for signs of life.
+    app.hints.give(Hint::Work(id));
     Ok((row, webhook))
+}
+
+fn check_updates(app: &App, updates: UpdatesMode) -> Result<()> {
+    if updates == UpdatesMode::Webhook && app.public_url.is_none() {
+        return Err(Error::invalid_field(
+            "/updates",
+            "cannot be `webhook` here: the operator has not set http.public_url, where Telegram would deliver; use `polling`",
+        ));
+    }
+    Ok(())
 }
 
 async fn check_token(app: &App, token: &SecretString) -> Result<Bot> {
@@ -120,12 +139,16 @@ fn already_connected(caller: &Caller, known: &BotRow) -> Error {
 }
 
 /// Looks where the updates go, and removes a webhook that is set elsewhere only if the caller says so.
-async fn webhook(app: &App, token: &SecretString, take_over: bool) -> Result<Webhook> {
+async fn webhook(app: &App, id: Uuid, token: &SecretString, take_over: bool) -> Result<Webhook> {
     let info = app.bot_api.get_webhook_info(token).await.map_err(|error| telegram_failed(&error))?;
     if info.url.is_empty() {
         return Ok(Webhook::None);
     }
-    let host = info.url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+    let Some(host) = foreign_host(&info.url, app.public_url.as_deref(), id) else {
+        // Left behind by this service.
+        app.bot_api.delete_webhook(token, false).await.map_err(|error| telegram_failed(&error))?;
+        return Ok(Webhook::None);
+    };
     if !take_over {
         return Ok(Webhook::Elsewhere(host));
     }
@@ -133,9 +156,27 @@ async fn webhook(app: &App, token: &SecretString, take_over: bool) -> Result<Web
     Ok(Webhook::Removed(host))
 }
 
+/// Removes a webhook that another system has set.
+async fn take_over(app: &App, id: Uuid, token: &SecretString) -> Result<()> {
+    let info = app.bot_api.get_webhook_info(token).await.map_err(|error| telegram_failed(&error))?;
+    let foreign = !info.url.is_empty() && foreign_host(&info.url, app.public_url.as_deref(), id).is_some();
+    if foreign {
+        app.bot_api.delete_webhook(token, false).await.map_err(|error| telegram_failed(&error))?;
+    }
+    Ok(())
+}
+
 async fn seal(app: &App, id: Uuid, token: &SecretString) -> Result<String> {
     let envelope = app.sealer.seal(&token_purpose(id), token.expose_secret().as_bytes()).await?;
     Ok(envelope.to_text())
+}
+
+async fn unseal(app: &App, id: Uuid) -> Result<Option<SecretString>> {
+    let Some(row) = table::credentials(&app.pool, id).await? else { return Ok(None) };
+    let envelope = Envelope::parse(&row.bot_token).map_err(Error::internal)?;
+    let token = app.sealer.open(&token_purpose(id), &envelope).await?;
+    let token = std::str::from_utf8(&token).map_err(Error::internal)?;
+    Ok(Some(SecretString::from(token.to_owned())))
 }
 
 /// One bot.
@@ -149,16 +190,23 @@ pub async fn list(app: &App, caller: &Caller, mut filter: BotFilter, slice: Slic
     Ok(table::list(&app.pool, &filter, slice).await?)
 }
 
-/// Changes settings (a JSON merge patch, RFC 7396) and switches the bot on or off.
-pub async fn update(
-    app: &App,
-    caller: &Caller,
-    id: Uuid,
-    patch: Option<Map<String, Value>>,
-    is_active: Option<bool>,
-) -> Result<BotRow> {
+/// What to change of a bot.
+#[derive(Debug, Default)]
+pub struct BotChange {
+    /// A JSON merge patch (RFC 7396) of the settings.
+    pub settings: Option<Map<String, Value>>,
+    /// On or off.
+    pub is_active: Option<bool>,
+    /// How its updates are taken.
+    pub updates: Option<UpdatesMode>,
+    /// Remove a webhook that another system has set.
+    pub take_over: bool,
+}
+
+/// Changes settings, switches the bot on or off, or changes how its updates are taken.
+pub async fn update(app: &App, caller: &Caller, id: Uuid, change: BotChange) -> Result<BotRow> {
     let before = get(app, caller, id).await?;
-    let status = match is_active {
+    let status = match change.is_active {
         Some(true) if before.status == BotStatus::TokenRevoked.name() => {
             return Err(Error::new(
                 Code::Conflict,
@@ -170,9 +218,18 @@ pub async fn update(
         None => None,
     };
     let mut settings = before.settings.clone().unwrap_or_else(|| json!({}));
-    merge(&mut settings, Value::Object(patch.unwrap_or_default()));
+    merge(&mut settings, Value::Object(change.settings.unwrap_or_default()));
     super::send::check_settings(&settings)?;
+    check_updates(app, change.updates.unwrap_or_default())?;
+    if change.take_over
+        && let Some(token) = unseal(app, id).await?
+    {
+        take_over(app, id, &token).await?;
+    }
     let mut tx = app.pool.begin().await?;
+    if let Some(mode) = change.updates {
+        inbound::set_mode(&mut *tx, id, mode).await?;
+    }
     let row = table::update(&mut tx, id, &settings, status).await?.ok_or_else(|| Error::not_found("bot"))?;
     tell(&mut tx, &row, "bot.updated", "update").await?;
     let change = Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.update") };
@@ -200,6 +257,8 @@ pub async fn replace_token(app: &App, caller: &Caller, id: Uuid, token: SecretSt
     let row = table::replace_token(&mut tx, id, &sealed, &bot.username, &bot.first_name)
         .await?
         .ok_or_else(|| Error::not_found("bot"))?;
+    // The worker sets the webhook anew, with a secret that whoever had the former token does not know.
+    inbound::forget_secrets(&mut *tx, id).await?;
     tell(&mut tx, &row, "bot.token_replaced", "replace_token").await?;
     let change =
         Change { before: Some(public(&before)), after: Some(public(&row)), ..changed(&row, "bot.replace_token") };
@@ -212,6 +271,8 @@ pub async fn replace_token(app: &App, caller: &Caller, id: Uuid, token: SecretSt
 /// Disconnects a bot: what waits is cancelled, the token is erased; messages and logs stay.
 pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     let row = get(app, caller, id).await?;
+    let with_webhook = !inbound::secret_hashes(&app.pool, id).await?.is_empty();
+    let token = if with_webhook { unseal(app, id).await? } else { None };
     let mut tx = app.pool.begin().await?;
     if !table::delete(&mut tx, id).await? {
         return Err(Error::not_found("bot"));
@@ -222,7 +283,26 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
+    if let Some(token) = token {
+        tokio::spawn(remove_webhook(app.bot_api.clone(), token, id));
+    }
     Ok(())
+}
+
+/// Takes the webhook of a bot that is gone away. The token is nowhere else any more, so a process that ends first leaves the webhook
+/// to Telegram, whose deliveries are refused.
+async fn remove_webhook(bot_api: BotApi, token: SecretString, id: Uuid) {
+    for tries in 1..=8 {
+        match bot_api.delete_webhook(&token, false).await {
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, bot_id = %id, "the webhook of a bot that is gone is still there");
+                tokio::time::sleep(backoff(tries)).await;
+            }
+            // Done; or the token is dead, so that nothing is left to take away.
+            _ => return,
+        }
+    }
+    tracing::warn!(bot_id = %id, "the webhook of a bot that is gone could not be taken away; Telegram's deliveries are refused");
 }
 
 /// Writes event and log entry of a change.
@@ -255,7 +335,7 @@ fn changed<'a>(row: &BotRow, action: &'a str) -> Change<'a> {
 fn public(row: &BotRow) -> Value {
     json!({
         "user_id": row.user_id, "telegram_bot_id": row.telegram_bot_id, "username": row.username,
-        "status": row.status, "settings": row.settings,
+        "status": row.status, "settings": row.settings, "updates": row.updates.as_ref().map(|updates| updates.mode),
     })
 }
 

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod bots;
 pub mod idempotent;
+pub mod inbound;
 pub mod logins;
 pub mod messages;
 pub mod send;

@@ -70,6 +70,8 @@ struct Actor {
     asking: HashSet<String>,
     /// Names that could not be resolved now, until when, and how often that happened.
     names_held: HashMap<String, (Instant, u32)>,
+    /// Chats that live on under another id, with a message on its way that still has to come back.
+    moving: HashMap<i64, i64>,
     refill_at: Option<Instant>,
 }
 
@@ -100,6 +102,7 @@ async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>
         on_their_way: HashSet::new(),
         asking: HashSet::new(),
         names_held: HashMap::new(),
+        moving: HashMap::new(),
         refill_at: Some(Instant::now()),
     };
     actor.run().await
@@ -152,6 +155,14 @@ impl Actor {
                     self.opened = opened;
                 }
                 Err(end) => return Some(end),
+            }
+        }
+        for (from, to) in self.mailbox.take_moved() {
+            // What is on its way to the chat stands before all that waits: if it is refused, it must not be overtaken.
+            if self.plan.is_busy(from) {
+                self.moving.insert(from, to);
+            } else {
+                self.move_chat(from, to).await;
             }
         }
         let now = Instant::now();
@@ -238,6 +249,9 @@ impl Actor {
         if settled.then != Then::GoOn {
             self.plan.read_again(settled.chat_id);
         }
+        if let Some(to) = self.moving.remove(&settled.chat_id) {
+            self.move_chat(settled.chat_id, to).await;
+        }
         match settled.then {
             Then::GoOn => {}
             Then::Hold { wait, imposed } => {
@@ -270,6 +284,7 @@ impl Actor {
     /// A chat lives on under another id: so does its queue. Done here, where nothing can start meanwhile: what stands behind the
     /// message that found out must not be read under the new id before it.
     async fn move_chat(&mut self, from: i64, to: i64) {
+        self.plan.read_again(from);
         let moved = delivery::migrate_chat(&self.context.pool, self.lease.sender_id, from, to).await;
         if let Err(error) = moved {
             tracing::warn!(%error, "a chat could not be moved; its next message tries again");

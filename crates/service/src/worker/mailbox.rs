@@ -1,6 +1,9 @@
 //! How the router speaks to an actor.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Notify;
 
@@ -9,6 +12,8 @@ use tokio::sync::Notify;
 pub struct Mailbox {
     changed: AtomicBool,
     leave: AtomicBool,
+    /// Chats that live on under another id: from and to.
+    moved: Mutex<Vec<(i64, i64)>>,
     wake: Notify,
 }
 
@@ -22,6 +27,17 @@ impl Mailbox {
     pub fn changed(&self) {
         self.changed.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// A chat lives on under another id.
+    pub fn moved(&self, from: i64, to: i64) {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).push((from, to));
+        self.wake.notify_one();
+    }
+
+    /// The chats that live on under another id since the last call.
+    pub fn take_moved(&self) -> Vec<(i64, i64)> {
+        std::mem::take(&mut *self.moved.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The sender is to be given to another worker. False when that was said before.

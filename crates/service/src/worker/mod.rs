@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 use crate::queue::Hints;
 
+pub use backoff::backoff;
 pub use ownership::Ownership;
 pub use pace::Limits;
 pub use router::run;

@@ -204,6 +204,11 @@ impl Plan {
         Next::Send(row)
     }
 
+    /// Whether a message to a chat is on its way.
+    pub fn is_busy(&self, chat_id: i64) -> bool {
+        self.chats.get(&chat_id).is_some_and(|chat| chat.busy)
+    }
+
     /// The outcome of a message to a chat is known: the next one may go.
     pub fn free_chat(&mut self, chat_id: i64) {
         self.chat(chat_id).busy = false;

@@ -121,6 +121,7 @@ impl Router {
             match (self.mailboxes.get(&id), arrived.hint()) {
                 (Some(mailbox), Hint::Work(_)) => mailbox.work(),
                 (Some(mailbox), Hint::Changed(_)) => mailbox.changed(),
+                (Some(mailbox), Hint::Moved { from, to, .. }) => mailbox.moved(from, to),
                 (None, _) => {
                     let known = unowned.entry(id).or_insert(arrived);
                     if matches!(arrived, Arrived::Here(_)) {
@@ -135,6 +136,9 @@ impl Router {
         let ids: Vec<Uuid> = unowned.keys().copied().collect();
         let taken = self.acquire(ids, self.room()).await;
         for (id, arrived) in unowned {
+            if let (Some(mailbox), Hint::Moved { from, to, .. }) = (self.mailboxes.get(&id), arrived.hint()) {
+                mailbox.moved(from, to);
+            }
             // What came from afar came to every worker.
             if let Arrived::Here(hint) = arrived
                 && !taken.contains(&id)

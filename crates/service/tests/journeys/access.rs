@@ -15,7 +15,7 @@ use crate::objects::Objects;
 fn guarded() -> impl Iterator<Item = (&'static Route, Scope)> {
     ROUTES.iter().filter_map(|route| match route.access {
         Access::Scope(scope) => Some((route, scope)),
-        Access::Public => None,
+        Access::Public | Access::Secret => None,
     })
 }
 

@@ -12,12 +12,12 @@ use crate::common::app::{BOTS, Bot, LOGS, MESSAGES, TestApp, USER};
 use crate::common::client::{Answer, Client};
 use crate::objects::{Objects, Operation, operations};
 
-/// How many rows each table has.
+/// How many rows each table has, but for the leases, which the worker takes when it comes to it.
 async fn rows(app: &TestApp) -> BTreeMap<String, i64> {
     let tables = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&app.pool).await.unwrap();
     let mut rows = BTreeMap::new();
-    for table in tables {
+    for table in tables.into_iter().filter(|table| table != "sender_leases") {
         let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         let count = sqlx::query_scalar(count).fetch_one(&app.pool).await.unwrap();
         rows.insert(table, count);
@@ -37,7 +37,8 @@ fn refusal(answer: &Answer, context: &str) -> Value {
 fn api_operations() -> Vec<Operation> {
     let document = serde_json::to_value(service::api::openapi::document()).unwrap();
     let mut all = operations(&document);
-    all.retain(|operation| operation.path.starts_with("/api/"));
+    // Webhooks have an authentication of their own: see `webhooks.rs`.
+    all.retain(|operation| operation.path.starts_with("/api/") && !operation.path.contains("/webhooks/"));
     all
 }
 

@@ -64,6 +64,7 @@ fn it_tells_of_each_operation_what_it_is_and_which_scope_it_needs() {
         assert!(!told["summary"].as_str().unwrap().is_empty(), "{path}");
         let security = match access::lookup(ROUTES, &operation.method, path) {
             access::Lookup::Found(Access::Public) => json!([{}]),
+            access::Lookup::Found(Access::Secret) => json!([{ "webhookSecret": [] }]),
             access::Lookup::Found(Access::Scope(scope)) => json!([{ "bearer": [scope.name()] }]),
             other => panic!("{path}: {other:?}"),
         };

@@ -6,6 +6,7 @@
 
 mod commands;
 mod docs;
+mod inbound;
 mod kill;
 mod refusals;
 mod roles;

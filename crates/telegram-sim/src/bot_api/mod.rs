@@ -106,6 +106,11 @@ impl BotApi {
         self.sessions.press(&self.world, user, uid, data)
     }
 
+    /// The address and the secret of a bot's webhook.
+    pub fn webhook(&self, bot: UserId) -> Option<(String, Option<String>)> {
+        self.webhooks.get(bot).map(|(webhook, _)| (webhook.url, webhook.secret))
+    }
+
     /// Serves on this listener until `stop`.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
         let new_service = || {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::world::{
-    Body, Chat, ChatKind, Entity, EntityKind, Member, MemberStatus, Message, Place, State, Update, UpdateKind, User,
-    UserId,
+    Body, Chat, ChatId, ChatKind, Entity, EntityKind, Member, MemberStatus, Message, Place, State, Update, UpdateKind,
+    User, UserId,
 };
 
 /// `User`.
@@ -134,14 +134,58 @@ pub fn update(state: &State, bot: UserId, update: &Update) -> Value {
             "chat_instance": message.place.chat_for(bot).to_string(), "data": data,
         }),
         UpdateKind::MyChatMember { chat, from, old, new } => {
-            let standing = |status| state.user(bot).map(|bot| chat_member(bot, status, None));
-            json!({
-                "chat": chat_of(state, Place::seen_by(bot, *chat), bot), "from": user_of(state, *from),
-                "date": update.date, "old_chat_member": standing(*old), "new_chat_member": standing(*new),
-            })
+            standing(state, bot, &Change { chat: *chat, user: bot, from: *from, old: *old, new: *new }, update.date)
         }
+        UpdateKind::ChatMember { chat, user, from, old, new } => {
+            standing(state, bot, &Change { chat: *chat, user: *user, from: *from, old: *old, new: *new }, update.date)
+        }
+        UpdateKind::MigratedTo { group, supergroup, message_id } => {
+            let mut notice = notice(state, bot, *group, *message_id, update.date);
+            notice["migrate_to_chat_id"] = (*supergroup).into();
+            notice
+        }
+        UpdateKind::MigratedFrom { supergroup, group, message_id } => {
+            let mut notice = notice(state, bot, *supergroup, *message_id, update.date);
+            notice["migrate_from_chat_id"] = (*group).into();
+            notice
+        }
+        UpdateKind::Other { content, .. } => content.clone(),
     };
     json!({ "update_id": update.id, update.kind.name(): content })
+}
+
+/// A change of somebody's standing in a chat.
+struct Change {
+    chat: ChatId,
+    user: UserId,
+    from: UserId,
+    old: MemberStatus,
+    new: MemberStatus,
+}
+
+/// `ChatMemberUpdated`.
+fn standing(state: &State, bot: UserId, change: &Change, date: i64) -> Value {
+    let member = state.chat(change.chat).and_then(|chat| chat.members.get(&change.user));
+    // What was allowed before is not remembered.
+    let before = Member::new(change.old);
+    let show = |status, member| state.user(change.user).map(|user| chat_member(user, status, member));
+    json!({
+        "chat": chat_of(state, Place::seen_by(bot, change.chat), bot), "from": user_of(state, change.from), "date": date,
+        "old_chat_member": show(change.old, Some(&before)), "new_chat_member": show(change.new, member),
+    })
+}
+
+/// A `Message` in which a chat tells of itself.
+fn notice(state: &State, bot: UserId, chat: ChatId, message_id: i32, date: i64) -> Value {
+    let creator = state.chat(chat).into_iter().flat_map(|chat| &chat.members);
+    let creator = creator.filter(|(_, member)| member.status == MemberStatus::Creator).map(|(id, _)| *id).next();
+    let mut json = json!({
+        "message_id": message_id, "date": date, "chat": chat_of(state, Place::seen_by(bot, chat), bot),
+    });
+    if let Some(creator) = creator {
+        json["from"] = user_of(state, creator);
+    }
+    json
 }
 
 fn bare_message(state: &State, bot: UserId, message: &Message) -> Value {

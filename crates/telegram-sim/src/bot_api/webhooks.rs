@@ -151,7 +151,8 @@ impl Delivery {
     }
 
     fn next(&self) -> Option<(Update, String)> {
-        let state = self.world.lock();
+        let mut state = self.world.lock();
+        state.bot_mut(self.bot)?.updates.forget_old(chrono::Utc::now().timestamp());
         let update = state.bot(self.bot)?.updates.peek(1).pop()?;
         let body = render::update(&state, self.bot, &update).to_string();
         Some((update, body))

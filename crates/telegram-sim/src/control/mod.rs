@@ -33,6 +33,7 @@ fn routes() -> Router<Core> {
         .route("/bots", get(people::list_bots).post(people::add_bot))
         .route("/bots/{id}", patch(people::change_bot))
         .route("/bots/{id}/revoke", post(people::revoke))
+        .route("/bots/{id}/updates", post(people::tell))
         .route("/users", get(people::list_users).post(people::add_user))
         .route("/users/{id}", patch(people::change_user))
         .route("/users/{id}/{verb}/{other}", post(people::act))

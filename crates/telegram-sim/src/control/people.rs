@@ -155,3 +155,16 @@ fn person_json(user: &world::User) -> Value {
         "phone": user.phone, "deactivated": user.deactivated, "started": started, "blocked": blocked,
     })
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateToTell {
+    kind: String,
+    content: Value,
+}
+
+/// Queues an update of any kind, which the simulator would not make by itself.
+pub(super) async fn tell(State(core): State<Core>, Path(id): Path<UserId>, Json(update): Json<UpdateToTell>) -> Answer {
+    let told = core.world.lock().tell(id, update.kind, update.content);
+    if told { Ok(done()) } else { Err(Refusal::not_found(format_args!("bot {id}"))) }
+}

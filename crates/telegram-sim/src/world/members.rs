@@ -1,6 +1,6 @@
 //! People and bots coming, going, blocking, and groups becoming supergroups.
 
-use super::{Chat, ChatId, ChatKind, Event, Member, MemberStatus, NewChat, State, UpdateKind, UserId};
+use super::{Chat, ChatId, ChatKind, Event, Member, MemberStatus, NewChat, Place, State, UpdateKind, UserId};
 
 impl State {
     /// Sets a user's standing in a chat, as done by `by`; a bot is told of its own. Returns false if there is no such
@@ -14,6 +14,9 @@ impl State {
         let old = self.put_member(chat, user, member);
         if old != new {
             self.notify(user, UpdateKind::MyChatMember { chat, from: by, old, new });
+            for admin in self.admins(chat).into_iter().filter(|admin| *admin != user) {
+                self.notify(admin, UpdateKind::ChatMember { chat, user, from: by, old, new });
+            }
         }
         self.emit(Event::Member { chat, user });
         true
@@ -66,8 +69,28 @@ impl State {
         if let Some(chat) = self.chats.get_mut(&group) {
             chat.migrated_to = Some(new);
         }
+        let (in_group, in_supergroup) =
+            (self.next_message_id(Place::Chat(group)), self.next_message_id(Place::Chat(new)));
+        for member in
+            self.chats.get(&new).map(|chat| chat.members.keys().copied().collect::<Vec<_>>()).unwrap_or_default()
+        {
+            self.notify(member, UpdateKind::MigratedTo { group, supergroup: new, message_id: in_group });
+            self.notify(member, UpdateKind::MigratedFrom { supergroup: new, group, message_id: in_supergroup });
+        }
         self.emit(Event::Changed);
         Some(new)
+    }
+
+    /// Queues an update that a test makes up; false if there is no such bot.
+    pub fn tell(&mut self, bot: UserId, name: String, content: serde_json::Value) -> bool {
+        let known = self.bots.contains_key(&bot);
+        self.notify(bot, UpdateKind::Other { name, content });
+        known
+    }
+
+    fn admins(&self, chat: ChatId) -> Vec<UserId> {
+        let members = self.chats.get(&chat).into_iter().flat_map(|chat| &chat.members);
+        members.filter(|(_, member)| member.status.is_admin()).map(|(id, _)| *id).collect()
     }
 
     /// Queues an update, if the user is a bot.

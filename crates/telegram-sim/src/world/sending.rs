@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    fn next_message_id(&mut self, place: Place) -> i32 {
+    pub(super) fn next_message_id(&mut self, place: Place) -> i32 {
         if let Place::Chat(chat) = place
             && let Some(chat) = self.chats.get_mut(&chat)
             && chat.kind != ChatKind::Group

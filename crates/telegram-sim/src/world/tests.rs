@@ -24,8 +24,8 @@ fn chat(state: &mut State, kind: ChatKind, status: MemberStatus) -> ChatId {
     state.add_chat(NewChat { kind, id: None, title: "Chat".to_owned(), username: None, members })
 }
 
-fn update_names(state: &State) -> Vec<&'static str> {
-    state.bot(BOT).unwrap().updates.peek(100).iter().map(|update| update.kind.name()).collect()
+fn update_names(state: &State) -> Vec<String> {
+    state.bot(BOT).unwrap().updates.peek(100).iter().map(|update| update.kind.name().to_owned()).collect()
 }
 
 #[test]
@@ -72,7 +72,9 @@ fn a_group_becomes_a_supergroup_with_its_members() {
     let group = chat(&mut state, ChatKind::Group, MemberStatus::Member);
     let supergroup = state.migrate_group(group).unwrap();
     assert_eq!(state.send(BOT, group, text("hi")).unwrap_err(), SendError::Migrated(supergroup));
-    assert_eq!(state.send(BOT, supergroup, text("hi")).unwrap().id, 1);
+    // The notice of the change comes first.
+    assert_eq!(state.send(BOT, supergroup, text("hi")).unwrap().id, 2);
+    assert_eq!(update_names(&state), ["message", "message"]);
     assert_eq!(state.chat(supergroup).unwrap().migrated_from, Some(group));
     assert_eq!(state.migrate_group(group), None);
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{ChatId, MemberStatus, Message, UserId};
@@ -10,12 +11,15 @@ use super::{ChatId, MemberStatus, Message, UserId};
 /// Older updates are dropped, as Telegram does after 24 hours (seconds).
 const LIFETIME: i64 = 24 * 3600;
 
+/// Kinds that a bot is told of only if it names them.
+const NOT_BY_DEFAULT: [&str; 3] = ["chat_member", "message_reaction", "message_reaction_count"];
+
 /// Updates of one bot that were not confirmed yet, oldest first.
 #[derive(Debug)]
 pub struct UpdateQueue {
     waiting: VecDeque<Update>,
     next_id: i32,
-    /// Names of the kinds to keep; empty means all.
+    /// Names of the kinds to keep; empty means the usual ones.
     allowed: Vec<String>,
     arrived: watch::Sender<()>,
 }
@@ -64,18 +68,58 @@ pub enum UpdateKind {
         /// After.
         new: MemberStatus,
     },
+    /// Somebody else's standing in a chat changed, of which the bot is an administrator.
+    ChatMember {
+        /// The chat.
+        chat: ChatId,
+        /// Whose.
+        user: UserId,
+        /// Who changed it.
+        from: UserId,
+        /// Before.
+        old: MemberStatus,
+        /// After.
+        new: MemberStatus,
+    },
+    /// A group became a supergroup, told in the group.
+    MigratedTo {
+        /// The group.
+        group: ChatId,
+        /// The supergroup.
+        supergroup: ChatId,
+        /// Id of the notice.
+        message_id: i32,
+    },
+    /// The same, told in the supergroup.
+    MigratedFrom {
+        /// The supergroup.
+        supergroup: ChatId,
+        /// The group.
+        group: ChatId,
+        /// Id of the notice.
+        message_id: i32,
+    },
+    /// Anything else: a test says what it looks like.
+    Other {
+        /// Its name.
+        name: String,
+        /// Its JSON.
+        content: Value,
+    },
 }
 
 impl UpdateKind {
     /// The Bot API's name of it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Message(_) => "message",
+            Self::Message(_) | Self::MigratedTo { .. } | Self::MigratedFrom { .. } => "message",
             Self::EditedMessage(_) => "edited_message",
             Self::ChannelPost(_) => "channel_post",
             Self::EditedChannelPost(_) => "edited_channel_post",
             Self::CallbackQuery { .. } => "callback_query",
             Self::MyChatMember { .. } => "my_chat_member",
+            Self::ChatMember { .. } => "chat_member",
+            Self::Other { name, .. } => name,
         }
     }
 }
@@ -91,12 +135,12 @@ impl UpdateQueue {
         self.arrived.subscribe()
     }
 
-    /// Restricts what is queued from now on; empty means all kinds.
+    /// Restricts what is queued from now on; empty means the usual kinds.
     pub fn set_allowed(&mut self, kinds: Vec<String>) {
         self.allowed = kinds;
     }
 
-    /// The restriction; empty means all kinds.
+    /// The restriction; empty means the usual kinds.
     pub fn allowed(&self) -> &[String] {
         &self.allowed
     }
@@ -109,6 +153,13 @@ impl UpdateQueue {
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Forgets what nobody has fetched in time.
+    pub fn forget_old(&mut self, now: i64) {
+        while self.waiting.front().is_some_and(|update| update.date + LIFETIME < now) {
+            self.waiting.pop_front();
+        }
     }
 
     /// The oldest waiting updates, at most `limit`.
@@ -134,13 +185,13 @@ impl UpdateQueue {
     }
 
     pub(super) fn push(&mut self, kind: UpdateKind) {
-        if !self.allowed.is_empty() && !self.allowed.iter().any(|name| name == kind.name()) {
+        let named = self.allowed.iter().any(|name| name == kind.name());
+        let usual = self.allowed.is_empty() && !NOT_BY_DEFAULT.contains(&kind.name());
+        if !named && !usual {
             return;
         }
         let date = super::state::now();
-        while self.waiting.front().is_some_and(|update| update.date + LIFETIME < date) {
-            self.waiting.pop_front();
-        }
+        self.forget_old(date);
         self.waiting.push_back(Update { id: self.next_id, date, kind });
         self.next_id = self.next_id.wrapping_add(1).max(1);
         self.arrived.send_replace(());
@@ -184,6 +235,29 @@ mod tests {
         queue.set_allowed(Vec::new());
         queue.push(member(1));
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn some_kinds_must_be_named() {
+        let other =
+            || UpdateKind::ChatMember { chat: 1, user: 2, from: 3, old: MemberStatus::Left, new: MemberStatus::Member };
+        let mut queue = UpdateQueue::new(1);
+        queue.push(other());
+        assert!(queue.is_empty());
+        queue.set_allowed(vec!["chat_member".to_owned()]);
+        queue.push(other());
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn forgets_after_a_day() {
+        let mut queue = UpdateQueue::new(1);
+        queue.push(member(1));
+        let now = super::super::state::now();
+        queue.forget_old(now + LIFETIME - 60);
+        assert_eq!(queue.len(), 1);
+        queue.forget_old(now + LIFETIME + 60);
+        assert!(queue.is_empty());
     }
 
     #[test]

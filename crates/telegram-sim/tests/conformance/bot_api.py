@@ -204,6 +204,24 @@ async def webhook(case):
     server.shutdown()
 
 
+async def memberships(case):
+    allowed = [Update.MESSAGE, Update.MY_CHAT_MEMBER, Update.CHAT_MEMBER]
+    await case.bot.get_updates(allowed_updates=allowed)
+    group = case.chat("group", "member")
+    standing = {"status": "administrator", "rights": {"delete": False}}
+    control(f"/chats/{group}/members/{case.bot_id}", standing, method="PUT")
+    other = control("/users", {"first_name": "Bob"})["id"]
+    control(f"/chats/{group}/members/{other}", {"status": "member"}, method="PUT")
+    supergroup = control(f"/chats/{group}/migrate")["id"]
+    own, others, moved_to, moved_from = await case.bot.get_updates(allowed_updates=allowed)
+    assert own.my_chat_member.new_chat_member.status == ChatMemberStatus.ADMINISTRATOR
+    assert not own.my_chat_member.new_chat_member.can_delete_messages
+    assert own.my_chat_member.old_chat_member.status == ChatMemberStatus.MEMBER
+    assert others.chat_member.new_chat_member.user.id == other
+    assert moved_to.message.migrate_to_chat_id == supergroup and moved_to.message.chat.id == group
+    assert moved_from.message.migrate_from_chat_id == group and moved_from.message.chat.id == supergroup
+
+
 async def an_application(case):
     """The library's own long-polling loop, with a button pressed at the end."""
     pressed = asyncio.Event()
@@ -243,6 +261,7 @@ CHECKS = [
     updates,
     chats,
     webhook,
+    memberships,
     an_application,
 ]
 

@@ -148,6 +148,49 @@ async fn a_pressed_button_is_told_and_answered_once() {
 }
 
 #[tokio::test]
+async fn a_group_that_becomes_a_supergroup_is_told_in_both() {
+    let f = Fixture::new().await;
+    let members = vec![(f.user, MemberStatus::Creator), (f.bot_id(), MemberStatus::Member)];
+    let new = NewChat { kind: ChatKind::Group, id: None, title: "Club".to_owned(), username: None, members };
+    let group = f.sim.world().lock().add_chat(new);
+    let supergroup = f.sim.world().lock().migrate_group(group).unwrap();
+    let updates = f.ok("getUpdates", json!({})).await;
+    let told = |n: usize| &updates[n]["message"];
+    assert_eq!((&told(0)["chat"]["id"], &told(0)["migrate_to_chat_id"]), (&json!(group), &json!(supergroup)));
+    assert_eq!((&told(1)["chat"]["id"], &told(1)["migrate_from_chat_id"]), (&json!(supergroup), &json!(group)));
+    assert_eq!(told(0)["from"]["id"], f.user);
+}
+
+#[tokio::test]
+async fn the_standing_of_others_is_told_to_administrators_who_ask_for_it() {
+    let f = Fixture::new().await;
+    let members = vec![(f.user, MemberStatus::Creator), (f.bot_id(), MemberStatus::Administrator)];
+    let new = NewChat { kind: ChatKind::Supergroup, id: None, title: "Club".to_owned(), username: None, members };
+    let chat = f.sim.world().lock().add_chat(new);
+    let other = f.sim.add_user_of(&f.token);
+    let member = telegram_sim::world::Member::new;
+    f.sim.world().lock().set_member(chat, other, member(MemberStatus::Member), other);
+    assert_eq!(f.ok("getUpdates", json!({ "allowed_updates": ["chat_member"] })).await, json!([]));
+    f.sim.world().lock().set_member(chat, other, member(MemberStatus::Kicked), f.user);
+    let updates = f.ok("getUpdates", json!({})).await;
+    let change = &updates[0]["chat_member"];
+    assert_eq!(
+        (&change["new_chat_member"]["user"]["id"], &change["new_chat_member"]["status"]),
+        (&json!(other), &json!("kicked"))
+    );
+    assert_eq!((&change["from"]["id"], &change["old_chat_member"]["status"]), (&json!(f.user), &json!("member")));
+}
+
+#[tokio::test]
+async fn anything_can_be_told_by_hand() {
+    let f = Fixture::new().await;
+    let url = format!("{}/bots/{}/updates", f.sim.control_url(), f.bot_id());
+    let body = json!({ "kind": "poll_answer", "content": { "poll_id": "1" } });
+    assert_eq!(f.http.post(&url).json(&body).send().await.unwrap().status(), 200);
+    assert_eq!(f.ok("getUpdates", json!({})).await[0]["poll_answer"], json!({ "poll_id": "1" }));
+}
+
+#[tokio::test]
 async fn membership_and_channel_posts_are_told() {
     let f = Fixture::new().await;
     let channel = f.sim.world().lock().add_chat(NewChat {

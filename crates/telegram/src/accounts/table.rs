@@ -250,8 +250,6 @@ pub struct StoredSession {
     pub login_epoch: i32,
     /// It is to be logged out and erased.
     pub is_leaving: bool,
-    /// For so many seconds more, Telegram wants to be left alone.
-    pub wait_seconds: Option<f64>,
     /// Until then it does not write to strangers.
     pub strangers_blocked_until: Option<DateTime<Utc>>,
 }
@@ -261,7 +259,7 @@ pub async fn stored_session(pool: &PgPool, id: Uuid) -> Result<Option<StoredSess
     sqlx::query_as(
         "SELECT session_data, user_id, COALESCE(is_active, FALSE) AS is_active, client, login_epoch,
                 delete_requested_at IS NOT NULL AS is_leaving,
-                extract(epoch FROM status_until - now())::float8 AS wait_seconds, strangers_blocked_until
+                strangers_blocked_until
          FROM telegram_sessions WHERE id = $1",
     )
     .bind(id)

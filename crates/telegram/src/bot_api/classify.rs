@@ -76,8 +76,9 @@ pub(super) fn call_error(failure: Failure) -> CallError {
     let Failure { status, description, retry_after, .. } = failure;
     match status {
         429 => CallError::Wait { after: wait(retry_after) },
-        // A server answers 404 when the token has a wrong form.
-        401 | 404 => CallError::Unauthorized { description },
+        401 => CallError::Unauthorized { description },
+        // The token has a wrong form, or the address leads to something else at the moment: the caller knows which.
+        404 => CallError::Refused { code: "not_found", status, description },
         409 => CallError::Refused { code: "conflict", status, description },
         _ => CallError::Refused { code: code(status, &description), status, description },
     }
@@ -179,7 +180,7 @@ mod tests {
             |code, status, description: &str| CallError::Refused { code, status, description: description.to_owned() };
         for (failure, error) in [
             (failure(401, "Unauthorized"), unauthorized("Unauthorized")),
-            (failure(404, "Not Found"), unauthorized("Not Found")),
+            (failure(404, "Not Found"), refused("not_found", 404, "Not Found")),
             (failure(400, "chat not found"), refused("chat_not_found", 400, "chat not found")),
             (failure(403, "no"), refused("forbidden", 403, "no")),
             (failure(409, "Conflict"), refused("conflict", 409, "Conflict")),

@@ -22,6 +22,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
+/// How much later than it was asked to a server may answer a long poll: a line that broke silently is noticed by that.
+const LATE_BY: Duration = Duration::from_secs(10);
+/// A hundred updates with long texts, each with the message that it answers.
+const MAX_UPDATES: usize = 16 * 1024 * 1024;
 
 /// Why a Bot API server cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +89,28 @@ impl Http {
 
     /// Calls a method with a JSON body. Bounded by the time-out; never repeated.
     pub(super) async fn post(&self, token: &SecretString, method: &str, body: Vec<u8>) -> Exchange {
+        self.post_within(token, method, body, self.timeout, MAX_ANSWER).await
+    }
+
+    /// The same for a call that the server may answer as late as after `hold`, and at length.
+    pub(super) async fn long_poll(
+        &self,
+        token: &SecretString,
+        method: &str,
+        body: Vec<u8>,
+        hold: Duration,
+    ) -> Exchange {
+        self.post_within(token, method, body, hold + self.timeout.min(LATE_BY), MAX_UPDATES).await
+    }
+
+    async fn post_within(
+        &self,
+        token: &SecretString,
+        method: &str,
+        body: Vec<u8>,
+        time: Duration,
+        longest: usize,
+    ) -> Exchange {
         let Some(uri) = self.uri(token, method) else { return Exchange::BadToken };
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = Method::POST;
@@ -93,7 +119,7 @@ impl Http {
         // Set when a connection is chosen, just before the request is handed to it: as long as it is not, not a byte
         // can have been written.
         let connection = capture_connection(&mut request);
-        let result = tokio::time::timeout(self.timeout, self.exchange(request)).await;
+        let result = tokio::time::timeout(time, self.exchange(request, longest)).await;
         let was_connected = connection.connection_metadata().is_some();
         match result {
             Ok(Ok((status, body))) => Exchange::Answered { status, body },
@@ -105,24 +131,20 @@ impl Http {
             }
             Ok(Err(error)) => Exchange::Unclear(error.reason()),
             Err(_) if !was_connected => {
-                Exchange::NothingSent(format!("no connection to the Bot API server within {} s", self.seconds()))
+                Exchange::NothingSent(format!("no connection to the Bot API server within {} s", time.as_secs_f64()))
             }
-            Err(_) => Exchange::Unclear(format!("the Bot API server gave no answer within {} s", self.seconds())),
+            Err(_) => Exchange::Unclear(format!("the Bot API server gave no answer within {} s", time.as_secs_f64())),
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<(StatusCode, Bytes), Failure> {
         let response = self.client.request(request).await.map_err(Failure::Request)?;
         let status = response.status();
-        match Limited::new(response.into_body(), MAX_ANSWER).collect().await {
+        match Limited::new(response.into_body(), longest).collect().await {
             Ok(body) => Ok((status, body.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLong),
             Err(_) => Err(Failure::Body(status)),
         }
-    }
-
-    fn seconds(&self) -> f64 {
-        self.timeout.as_secs_f64()
     }
 
     /// `None` when the token is not of the form `digits:letters`, so that nothing else can get into the path.
@@ -174,7 +196,7 @@ impl Failure {
             Self::Body(status) => {
                 format!("the connection broke within the answer of the Bot API server (status {})", status.as_u16())
             }
-            Self::TooLong => "the answer of the Bot API server is longer than 1 MiB".to_owned(),
+            Self::TooLong => "the answer of the Bot API server is too long".to_owned(),
         }
     }
 }

@@ -24,6 +24,7 @@ use platform::{Outcome, Refusal, TextMessage, Verdict};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 pub use self::call_error::CallError;
 pub use self::http::SetupError;
@@ -33,7 +34,7 @@ pub(crate) use self::http::tls;
 
 use self::answer::Answer;
 use self::http::{Exchange, Http};
-use self::types::{DeleteWebhook, GetChat, NoParameters, SendMessage, SentMessage};
+use self::types::{DeleteWebhook, GetChat, GetUpdates, NoParameters, SendMessage, SentMessage};
 
 /// A Bot API server. Cheap to clone: clones share their connections.
 #[derive(Clone)]
@@ -93,6 +94,23 @@ impl BotApi {
         self.call_for_true(token, "deleteWebhook", &DeleteWebhook { drop_pending_updates }).await
     }
 
+    /// The updates from `offset` on, at most `limit` of these kinds; those before it are forgotten by the server. Without any, the
+    /// server answers after `hold` only. Each is left as it came, so that one that cannot be read does not hide the others. Can be
+    /// dropped at any time: what was answered and not confirmed by a later `offset` comes again.
+    pub async fn get_updates(
+        &self,
+        token: &SecretString,
+        offset: Option<i64>,
+        limit: u8,
+        hold: Duration,
+        allowed_updates: &[&str],
+    ) -> Result<Vec<Box<RawValue>>, CallError> {
+        let parameters = GetUpdates { offset, limit, timeout: hold.as_secs(), allowed_updates };
+        let body =
+            serde_json::to_vec(&parameters).map_err(|error| CallError::Unavailable { reason: error.to_string() })?;
+        result(read(self.http.long_poll(token, "getUpdates", body, hold).await, token))
+    }
+
     /// Logs the bot out of this server, so that it can be used with another one. Telegram's own server does not take
     /// it back for ten minutes.
     pub async fn log_out(&self, token: &SecretString) -> Result<(), CallError> {
@@ -114,12 +132,7 @@ impl BotApi {
         method: &'static str,
         parameters: &impl Serialize,
     ) -> Result<T, CallError> {
-        match self.exchange(token, method, parameters).await {
-            Answer::Done(result) => Ok(result),
-            Answer::Refused(failure) => Err(classify::call_error(failure)),
-            Answer::NothingSent(reason) | Answer::Unclear(reason) => Err(CallError::Unavailable { reason }),
-            Answer::BadToken => Err(CallError::Unauthorized { description: BAD_TOKEN.to_owned() }),
-        }
+        result(self.exchange(token, method, parameters).await)
     }
 
     async fn exchange<T: DeserializeOwned>(
@@ -132,12 +145,25 @@ impl BotApi {
             Ok(body) => body,
             Err(error) => return Answer::NothingSent(format!("the request cannot be written as JSON: {error}")),
         };
-        match self.http.post(token, method, body).await {
-            Exchange::Answered { status, body } => answer::read(status, &body, token),
-            Exchange::NothingSent(reason) => Answer::NothingSent(reason),
-            Exchange::Unclear(reason) => Answer::Unclear(reason),
-            Exchange::BadToken => Answer::BadToken,
-        }
+        read(self.http.post(token, method, body).await, token)
+    }
+}
+
+fn read<T: DeserializeOwned>(exchange: Exchange, token: &SecretString) -> Answer<T> {
+    match exchange {
+        Exchange::Answered { status, body } => answer::read(status, &body, token),
+        Exchange::NothingSent(reason) => Answer::NothingSent(reason),
+        Exchange::Unclear(reason) => Answer::Unclear(reason),
+        Exchange::BadToken => Answer::BadToken,
+    }
+}
+
+fn result<T>(answer: Answer<T>) -> Result<T, CallError> {
+    match answer {
+        Answer::Done(result) => Ok(result),
+        Answer::Refused(failure) => Err(classify::call_error(failure)),
+        Answer::NothingSent(reason) | Answer::Unclear(reason) => Err(CallError::Unavailable { reason }),
+        Answer::BadToken => Err(CallError::Unauthorized { description: BAD_TOKEN.to_owned() }),
     }
 }
 

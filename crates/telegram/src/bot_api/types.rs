@@ -61,6 +61,9 @@ pub struct WebhookInfo {
     pub last_error_date: Option<i64>,
     /// Why it failed.
     pub last_error_message: Option<String>,
+    /// The kinds of updates that are delivered; empty for Telegram's default.
+    #[serde(default)]
+    pub allowed_updates: Vec<String>,
 }
 
 /// A webhook to set.
@@ -74,7 +77,7 @@ pub struct SetWebhook {
     /// Simultaneous deliveries, 1 to 100.
     pub max_connections: u8,
     /// Kinds of updates to deliver; empty for Telegram's default.
-    pub allowed_updates: Vec<String>,
+    pub allowed_updates: &'static [&'static str],
     /// Forget the updates that wait for delivery.
     pub drop_pending_updates: bool,
 }
@@ -90,6 +93,15 @@ pub(super) struct NoParameters {}
 #[derive(Serialize)]
 pub(super) struct GetChat<'a> {
     pub chat_id: &'a ChatRef,
+}
+
+#[derive(Serialize)]
+pub(super) struct GetUpdates<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    pub limit: u8,
+    pub timeout: u64,
+    pub allowed_updates: &'a [&'a str],
 }
 
 #[derive(Serialize)]

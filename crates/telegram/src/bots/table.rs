@@ -8,6 +8,8 @@ use store::Slice;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::inbound::Updates;
+
 /// The constraint that keeps a bot unique in the whole service.
 pub const UNIQUE_BOT: &str = "telegram_bots_telegram_bot_id_key";
 
@@ -61,10 +63,14 @@ pub struct BotRow {
     pub created_at: DateTime<Utc>,
     /// When the row last changed.
     pub updated_at: DateTime<Utc>,
+    /// How its updates are taken; `None` when that was never asked for.
+    #[sqlx(json(nullable))]
+    pub updates: Option<Updates>,
 }
 
 const COLUMNS: &str = "id, user_id, telegram_bot_id, username, name, settings, COALESCE(is_active, FALSE) AS is_active, \
-     status, status_reason, status_changed_at, created_at, updated_at";
+     status, status_reason, status_changed_at, created_at, updated_at, \
+     (SELECT to_jsonb(u) FROM telegram_bot_updates u WHERE u.bot_id = telegram_bots.id) AS updates";
 
 /// A bot to store.
 #[derive(Debug)]
@@ -221,6 +227,19 @@ pub async fn credentials(pool: &PgPool, id: Uuid) -> Result<Option<Credentials>,
     )
     .bind(id)
     .fetch_optional(pool)
+    .await
+}
+
+/// Bots that should be owned and that no living worker owns.
+pub async fn unowned(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT b.id FROM telegram_bots b
+         WHERE b.is_active AND NOT EXISTS (
+             SELECT 1 FROM sender_leases l JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+             WHERE l.sender_id = b.id)
+         LIMIT 5000",
+    )
+    .fetch_all(pool)
     .await
 }
 

@@ -108,8 +108,11 @@ pub(super) fn webhook_info(api: &BotApi, bot: UserId) -> Done {
 
 fn take(api: &BotApi, bot: UserId, offset: Option<i64>, limit: usize) -> Vec<Value> {
     let mut state = api.world.lock();
-    if let (Some(bot), Some(offset)) = (state.bot_mut(bot), offset.filter(|offset| *offset != 0)) {
-        bot.updates.confirm(offset);
+    if let Some(bot) = state.bot_mut(bot) {
+        bot.updates.forget_old(chrono::Utc::now().timestamp());
+        if let Some(offset) = offset.filter(|offset| *offset != 0) {
+            bot.updates.confirm(offset);
+        }
     }
     let waiting = state.bot(bot).map(|bot| bot.updates.peek(limit)).unwrap_or_default();
     waiting.iter().map(|update| render::update(&state, bot, update)).collect()

@@ -69,7 +69,7 @@ async fn webhooks_are_read_set_and_taken_away() {
         url: "https://a.b/c".to_owned(),
         secret_token: "AAsecret-header".into(),
         max_connections: 40,
-        allowed_updates: vec!["message".to_owned()],
+        allowed_updates: &["message"],
         drop_pending_updates: false,
     };
     assert_no_secret(&webhook);
@@ -114,8 +114,30 @@ async fn what_may_pass_is_unavailable() {
 async fn refusals_keep_the_words_of_the_server_but_not_the_token() {
     let body = format!(r#"{{"ok":false,"error_code":404,"description":"Not Found: /bot{TOKEN}/getMe"}}"#);
     let error = error(answer(404, &body), PATIENT).await;
-    assert_eq!(error, CallError::Unauthorized { description: "Not Found: /bot(token)/getMe".to_owned() });
+    let description = "Not Found: /bot(token)/getMe".to_owned();
+    assert_eq!(error, CallError::Refused { code: "not_found", status: 404, description });
     assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn updates_are_left_as_they_came() {
+    let updates = r#"[{"update_id":7,"message":{"text":"\ud800"}}, {"update_id":8}, "odd"]"#;
+    let (api, server) = with_answer(&format!(r#"{{"ok":true,"result":{updates}}}"#)).await;
+    let hold = Duration::from_secs(30);
+    let found = api.get_updates(&token(), Some(7), 100, hold, &["message", "poll"]).await.expect("updates");
+    let found: Vec<&str> = found.iter().map(|update| update.get()).collect();
+    assert_eq!(found, [r#"{"update_id":7,"message":{"text":"\ud800"}}"#, r#"{"update_id":8}"#, r#""odd""#]);
+    let body = r#"{"offset":7,"limit":100,"timeout":30,"allowed_updates":["message","poll"]}"#;
+    assert_eq!(request(&server), ("/botT/getUpdates".to_owned(), body.to_owned()));
+}
+
+#[tokio::test]
+async fn many_long_updates_are_read() {
+    let updates = vec![format!(r#"{{"update_id":7,"message":{{"text":"{}"}}}}"#, "x".repeat(50_000)); 100].join(",");
+    let (api, server) = with_answer(&format!(r#"{{"ok":true,"result":[{updates}]}}"#)).await;
+    let found = api.get_updates(&token(), None, 100, Duration::ZERO, &[]).await.expect("updates");
+    assert_eq!(found.len(), 100);
+    assert_eq!(request(&server).1, r#"{"limit":100,"timeout":0,"allowed_updates":[]}"#);
 }
 
 #[tokio::test]

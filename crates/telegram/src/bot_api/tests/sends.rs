@@ -170,7 +170,7 @@ async fn an_answer_that_proves_nothing_is_unknown() {
         (answer(200, r#"{"ok":true,"result":{}}"#), "makes no sense"),
         (answer(200, r#"{"ok":false,"error_code":400}"#), "makes no sense"),
         (answer(302, ""), "not one of a Bot API server"),
-        (answer(400, &long), "longer than 1 MiB"),
+        (answer(400, &long), "too long"),
         (Reply::Bytes("SSH-2.0-OpenSSH\r\n".to_owned()), "broke before"),
     ] {
         let (outcome, _server) = send(vec![vec![reply]], PATIENT).await;

@@ -1,0 +1,99 @@
+//! The role that answers requests.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+
+use super::Common;
+use crate::{
+    api::{self, ApiState},
+    app::{self, App},
+    auth::{Gate, ROUTES, TokenOptions, UserLimiter, Verifier},
+    events::EventHub,
+    health::Readiness,
+    http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
+    metrics::Metrics,
+    platforms::telegram_bots::secret::Secrets,
+    questions::Questions,
+    settings::Settings,
+    shutdown::Shutdown,
+};
+
+/// What it needs beside the settings.
+pub struct Parts {
+    pub common: Common,
+    pub accounts_configured: bool,
+    pub questions: Arc<Questions>,
+    pub tokens: TokenOptions,
+    pub readiness: Arc<Readiness>,
+    pub metrics: Metrics,
+}
+
+/// Starts to answer; returns where.
+pub async fn start(
+    settings: &Settings,
+    parts: Parts,
+    shutdown: &Shutdown,
+) -> Result<SocketAddr, Box<dyn std::error::Error>> {
+    let Parts { common, accounts_configured, questions, tokens, readiness, metrics } = parts;
+    let Common { pool, sealer, bot_api, hints, logins, inbox } = common;
+    let events = EventHub::new(shutdown.soft.clone());
+    tokio::spawn({
+        let (events, pool) = (events.clone(), pool.clone());
+        async move { events.follow(pool).await }
+    });
+    let app = Arc::new(App::new(app::Parts {
+        secrets: Secrets::new(pool.clone()),
+        pool,
+        hints,
+        sealer,
+        bot_api,
+        events,
+        logins,
+        accounts_configured,
+        questions,
+        inbox,
+        public_url: settings.http.public_url.clone(),
+    }));
+    let gate = Gate {
+        routes: ROUTES,
+        verifier: Verifier::new(&tokens)?,
+        limiter: UserLimiter::new(settings.limits.user_rps, settings.limits.user_burst),
+    };
+    let endpoints = api::router(ApiState { app, readiness: readiness.clone(), metrics });
+    let router = layers(endpoints, &http_options(settings)?, Arc::new(gate))?;
+    let listener = TcpListener::bind(settings.http.bind).await.map_err(|error| in_use(settings.http.bind, &error))?;
+    let address = listener.local_addr()?;
+    let options = ServerOptions {
+        header_bytes: settings.http.header_limit,
+        grace: settings.http.shutdown,
+        ..ServerOptions::default()
+    };
+    let soft = shutdown.soft.clone();
+    shutdown.tasks.spawn(async move {
+        serve(listener, router, options, soft).await;
+        readiness.stop();
+    });
+    Ok(address)
+}
+
+fn in_use(address: SocketAddr, error: &std::io::Error) -> String {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        return format!(
+            "the address {address} is in use by another process: end it, or set INTEGRATIONS_HTTP__BIND to another one"
+        );
+    }
+    format!("cannot listen on {address} (setting http.bind): {error}")
+}
+
+fn http_options(settings: &Settings) -> Result<HttpOptions, String> {
+    let http = &settings.http;
+    Ok(HttpOptions {
+        base_path: http.base_path.clone(),
+        cors_origins: http.cors_origins.clone(),
+        trusted_proxies: http.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+        body: BodyLimits { bytes: http.body_limit, ..BodyLimits::default() },
+        request_time: http.request_timeout,
+        concurrency: http.max_concurrent_requests,
+    })
+}

@@ -1,0 +1,134 @@
+//! The role that owns senders and sends.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::Common;
+use crate::{
+    logins,
+    platforms::{
+        Platforms,
+        telegram_accounts::{self, TelegramAccounts, waits},
+        telegram_bots::{Shared, TelegramBots},
+        telegram_client::Application,
+    },
+    queue::{Arrived, DatabaseHints},
+    settings::Settings,
+    shutdown::Shutdown,
+    tasks::{self, Executor, Kinds},
+    worker::{self, Context, Limits, Ownership},
+};
+
+/// What comes to the worker from the other parts of the service.
+pub struct Arriving {
+    /// Where hints from afar are put.
+    pub hints: mpsc::UnboundedSender<Arrived>,
+    /// Hints of any kind.
+    pub hints_in: mpsc::UnboundedReceiver<Arrived>,
+    /// What people enter at their logins.
+    pub logins_in: mpsc::UnboundedReceiver<logins::Input>,
+}
+
+/// A worker that runs.
+pub struct Started {
+    pub ownership: Arc<Ownership>,
+    pub accounts: Arc<TelegramAccounts>,
+}
+
+/// Enters the worker and starts its tasks.
+pub async fn start(
+    settings: &Settings,
+    common: Common,
+    application: Option<Application>,
+    arriving: Arriving,
+    shutdown: &Shutdown,
+) -> Result<Started, sqlx::Error> {
+    let (pool, stop) = (common.pool.clone(), shutdown.soft.clone());
+    let ownership = Arc::new(Ownership::new());
+    ownership.renew(&pool).await?;
+    let accounts_configured = application.is_some();
+    let accounts = accounts(settings, &common, application, &ownership, shutdown);
+    let shared = Shared::new(
+        settings,
+        pool.clone(),
+        common.bot_api.clone(),
+        common.hints.clone(),
+        common.inbox.clone(),
+        ownership.clone(),
+    );
+    let bots = TelegramBots::start(shared, common.sealer.clone(), limits(settings), stop.clone());
+    let kinds = Kinds::usual().with_local(accounts.care()).with_local(bots.probes());
+    let platforms = Platforms::new(pool.clone(), bots, accounts.clone());
+    let give_up = settings.telegram.give_up_after;
+    let context = Context::new(pool.clone(), ownership.clone(), platforms, common.hints.clone(), give_up, stop.clone());
+    if accounts_configured {
+        drive_logins(&common, &accounts, &ownership, arriving.logins_in, shutdown);
+    }
+    let wake = Arc::new(Notify::new());
+    let executor = executor(settings, kinds, &context, wake.clone());
+    executor.arm().await?;
+    context.tasks.spawn(executor.run());
+    shutdown.tasks.spawn(worker::run(context, arriving.hints_in));
+    tokio::spawn(DatabaseHints::listen(pool, arriving.hints, wake, stop));
+    Ok(Started { ownership, accounts })
+}
+
+fn accounts(
+    settings: &Settings,
+    common: &Common,
+    application: Option<Application>,
+    ownership: &Arc<Ownership>,
+    shutdown: &Shutdown,
+) -> Arc<TelegramAccounts> {
+    let parts = telegram_accounts::Parts {
+        pool: common.pool.clone(),
+        sealer: common.sealer.clone(),
+        application,
+        ownership: ownership.clone(),
+        limits: Limits { sender_per_second: settings.telegram.account_per_second, ..limits(settings) },
+        probe_every: settings.telegram.account_probe,
+        connects_per_second: settings.telegram.account_connects_per_second,
+        peer_flood: settings.telegram.peer_flood,
+        hints: common.hints.clone(),
+    };
+    TelegramAccounts::start(parts, shutdown.soft.clone())
+}
+
+fn drive_logins(
+    common: &Common,
+    accounts: &Arc<TelegramAccounts>,
+    ownership: &Arc<Ownership>,
+    inputs: mpsc::UnboundedReceiver<logins::Input>,
+    shutdown: &Shutdown,
+) {
+    let drivers = Arc::new(logins::Context {
+        pool: common.pool.clone(),
+        sealer: common.sealer.clone(),
+        accounts: accounts.clone(),
+        ownership: ownership.clone(),
+        hints: common.hints.clone(),
+        stop: shutdown.soft.clone(),
+    });
+    shutdown.tasks.spawn(logins::manager::run(drivers.clone(), common.logins.clone(), inputs));
+    shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));
+    shutdown.tasks.spawn(logins::former::run(drivers));
+    tokio::spawn(common.logins.clone().listen(shutdown.soft.clone()));
+    tokio::spawn(waits::run(common.pool.clone(), shutdown.soft.clone()));
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        sender_per_second: settings.telegram.bot_per_second,
+        private_chat_per_second: settings.telegram.private_chat_per_second,
+        group_per_minute: settings.telegram.group_per_minute,
+    }
+}
+
+/// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.
+fn executor(settings: &Settings, kinds: Kinds, worker: &Context, wake: Arc<Notify>) -> Arc<Executor> {
+    let context =
+        tasks::Context { pool: worker.pool.clone(), retention: settings.retention.clone(), stop: worker.stop.clone() };
+    let grace = settings.http.shutdown.mul_f64(0.7);
+    Executor::new(context, kinds, worker.ownership.clone(), wake, grace)
+}
