@@ -15,6 +15,7 @@ use telegram::bot_api::BotApi;
 
 use crate::{
     Code, Error, Result, events::EventHub, logins::Inputs, questions::Questions, queue::Hints, secrets::Sealer,
+    usecases::qr_codes::QrCodes,
 };
 
 /// How many messages go into one commit at most.
@@ -40,6 +41,8 @@ pub struct App {
     pub logins: Inputs,
     /// Accounts can be connected: the application's identity is configured.
     pub accounts_configured: bool,
+    /// The QR codes of logins, drawn.
+    pub qr_codes: QrCodes,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
     known_users: RwLock<HashSet<i32>>,
@@ -71,6 +74,7 @@ impl App {
             events,
             logins,
             accounts_configured,
+            qr_codes: QrCodes::default(),
             questions,
             known_users: RwLock::new(HashSet::new()),
         }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 use telegram::bot_api::BotApi;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -107,6 +110,7 @@ pub async fn start(
                 worker_id: context.ownership.worker_id,
                 hints: hints.clone(),
                 stop: shutdown.soft.clone(),
+                writing: Semaphore::new(logins::WRITERS),
             });
             shutdown.tasks.spawn(logins::manager::run(drivers.clone(), logins.clone(), logins_in));
             shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));

@@ -6,6 +6,7 @@ pub mod bots;
 pub mod idempotent;
 pub mod logins;
 pub mod messages;
+pub mod qr_codes;
 pub mod send;
 
 use serde_json::Value;
