@@ -21,6 +21,7 @@ use crate::{
     questions::Questions,
     queue::Hints,
     secrets::Sealer,
+    usecases::qr_codes::QrCodes,
 };
 
 /// How many messages go into one commit at most.
@@ -46,6 +47,8 @@ pub struct App {
     pub logins: Inputs,
     /// Accounts can be connected: the application's identity is configured.
     pub accounts_configured: bool,
+    /// The QR codes of logins, drawn.
+    pub qr_codes: QrCodes,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
     /// Takes the updates of bots.
@@ -98,6 +101,7 @@ impl App {
             events,
             logins,
             accounts_configured,
+            qr_codes: QrCodes::default(),
             questions,
             inbox,
             secrets,

@@ -17,12 +17,16 @@ pub mod manager;
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{platforms::telegram_accounts::TelegramAccounts, queue::Hints, secrets::Sealer, worker::Ownership};
 
 pub use inputs::{Input, InputKind, Inputs};
+
+/// How many logins write to the database at the same time.
+pub const WRITERS: usize = 2;
 
 /// What logins need.
 pub struct Context {
@@ -38,6 +42,9 @@ pub struct Context {
     pub hints: Hints,
     /// Tells everything to stop taking work.
     pub stop: CancellationToken,
+    /// [`WRITERS`]: when many people scan at once, other requests must not wait behind all of them for a connection to the database
+    /// and a processor.
+    pub writing: Semaphore,
 }
 
 /// What the state of a login is bound to.

@@ -137,6 +137,11 @@ async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Resu
 /// Takes a sender, or keeps it in its present epoch where the worker has it already: taking it once more would end its actor.
 /// False when another living worker owns it.
 pub async fn take_or_keep(tx: &mut sqlx::PgConnection, worker_id: Uuid, sender_id: Uuid) -> Result<bool, sqlx::Error> {
+    let new = "INSERT INTO sender_leases (sender_id, worker_id, epoch) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING";
+    if sqlx::query(new).bind(sender_id).bind(worker_id).execute(&mut *tx).await?.rows_affected() == 1 {
+        // Nobody has ever had it, so nothing of it is on the wire.
+        return Ok(true);
+    }
     let owns = "SELECT EXISTS (SELECT 1 FROM sender_leases WHERE sender_id = $1 AND worker_id = $2)";
     let owns: bool = sqlx::query_scalar(owns).bind(sender_id).bind(worker_id).fetch_one(&mut *tx).await?;
     Ok(owns || !acquire_in(tx, worker_id, &[sender_id], 1).await?.is_empty())

@@ -151,15 +151,15 @@ pub struct PasswordBody {
 const IMPORT_NOTICE: &str =
     "The program that the session comes from must stop using it: Telegram ends a session that is used from two places.";
 
-fn render(view: LoginView) -> Result<Login> {
-    let LoginView { row, qr_url } = view;
+fn render(view: LoginView) -> Login {
+    let LoginView { row, qr } = view;
     let mut step = row.step;
-    if let (Some(url), Some(step)) = (&qr_url, step.as_object_mut()) {
-        step.insert("svg".into(), svg(url.expose_secret())?.into());
-        step.insert("url".into(), url.expose_secret().into());
+    if let (Some(qr), Some(step)) = (&qr, step.as_object_mut()) {
+        step.insert("svg".into(), qr.svg.expose_secret().into());
+        step.insert("url".into(), qr.url.expose_secret().into());
     }
     let notice = (row.method == "import").then_some(IMPORT_NOTICE);
-    Ok(Login {
+    Login {
         id: row.id,
         method: row.method,
         status: row.status,
@@ -170,12 +170,7 @@ fn render(view: LoginView) -> Result<Login> {
         expires_at: row.expires_at,
         created_at: row.created_at,
         notice,
-    })
-}
-
-fn svg(url: &str) -> Result<String> {
-    let code = qrcode::QrCode::new(url.as_bytes()).map_err(Error::internal)?;
-    Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
+    }
 }
 
 pub(super) async fn client(app: &App, body: Option<ClientBody>) -> Result<Client> {
@@ -281,7 +276,7 @@ pub async fn connect(
 
 /// 202 with a login, once its first step is known.
 pub(super) async fn accepted(app: &App, caller: &Caller, id: Uuid) -> Result<Response> {
-    let login = render(logins::first_step(app, caller, id).await?)?;
+    let login = render(logins::first_step(app, caller, id).await?);
     let location = format!("/api/integrations/telegram/connect/{id}");
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(login)).into_response())
 }
@@ -297,7 +292,7 @@ pub(super) async fn accepted(app: &App, caller: &Caller, id: Uuid) -> Result<Res
     )
 )]
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Login>> {
-    Ok(Json(render(logins::get(&app, &caller, id).await?)?))
+    Ok(Json(render(logins::get(&app, &caller, id).await?)))
 }
 
 /// Streams a login: each change as a server-sent event `login` with the login as data, until it is over.
@@ -326,7 +321,7 @@ pub async fn events(
                 && view.row.revision > seen
             {
                 let (revision, over) = (view.row.revision, view.row.status != "active");
-                let login = render(view).ok()?;
+                let login = render(view);
                 let data = serde_json::to_string(&login).ok()?;
                 let event = Event::default().event("login").id(revision.to_string()).data(data);
                 return Some((Ok(event), (app, caller, revision, over)));
@@ -420,7 +415,7 @@ async fn submit(
     kind: InputKind,
     secret: Option<SecretString>,
 ) -> Result<Response> {
-    let login = render(logins::submit(app, caller, id, kind, secret).await?)?;
+    let login = render(logins::submit(app, caller, id, kind, secret).await?);
     Ok((StatusCode::ACCEPTED, Json(login)).into_response())
 }
 

@@ -304,6 +304,7 @@ impl Driver {
             problem,
             busy_ms,
         };
+        let _turn = self.context.writing.acquire().await.map_err(Error::internal)?;
         let mut tx = self.context.pool.begin().await?;
         let Some(row) = logins::save(&mut *tx, &progress).await? else {
             return Err(Error::internal("the login has another driver now"));

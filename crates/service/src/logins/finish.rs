@@ -52,6 +52,7 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
         "id": user.id, "name": display_name(&user), "username": user.username, "phone": mask_phone(&user.phone),
     });
     for last in [false, true] {
+        let turn = context.writing.acquire().await.map_err(Error::internal)?;
         let mut tx = context.pool.begin().await?;
         let plan = plan(&mut tx, login, user.id).await?;
         let existing = match plan {
@@ -60,11 +61,13 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
             Plan::Keep(row) => {
                 // Telegram can take its time: the row must not be locked meanwhile.
                 tx.rollback().await?;
+                drop(turn);
                 discard(context, login, account).await;
                 return Ok(Finished::Connected { account_id: row.id, user: shown });
             }
             Plan::Refuse(code, detail) => {
                 tx.rollback().await?;
+                drop(turn);
                 discard(context, login, account).await;
                 return Ok(Finished::Refused { code, detail });
             }
@@ -76,6 +79,7 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
             }
             Err(error) if !last && is_race(&error) => {}
             Err(error) => {
+                drop((tx, turn));
                 discard(context, login, account).await;
                 return Err(error);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Common;
 use crate::{
@@ -109,6 +109,7 @@ fn drive_logins(
         ownership: ownership.clone(),
         hints: common.hints.clone(),
         stop: shutdown.soft.clone(),
+        writing: Semaphore::new(logins::WRITERS),
     });
     shutdown.tasks.spawn(logins::manager::run(drivers.clone(), common.logins.clone(), inputs));
     shutdown.tasks.spawn(logins::leaving::run(drivers.clone()));

@@ -1,6 +1,6 @@
 //! Logging accounts in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use secrecy::{ExposeSecret, SecretString};
@@ -15,12 +15,11 @@ use telegram::{
 };
 use uuid::Uuid;
 
-use super::{Caller, Change, record};
+use super::{Caller, Change, qr_codes::QrCode, record};
 use crate::{
     Code, Error, Result,
     app::App,
-    logins::{Input, InputKind, qr_purpose, state_purpose},
-    secrets::Envelope,
+    logins::{Input, InputKind, state_purpose},
 };
 
 /// How long an unfinished login lives.
@@ -46,8 +45,8 @@ pub enum Method {
 pub struct LoginView {
     /// Its row.
     pub row: LoginRow,
-    /// The address in the QR code, if that is the step.
-    pub qr_url: Option<SecretString>,
+    /// The QR code, if that is the step.
+    pub qr: Option<Arc<QrCode>>,
 }
 
 /// A login to begin.
@@ -167,15 +166,16 @@ pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<LoginView> {
 }
 
 async fn view(app: &App, row: LoginRow) -> Result<LoginView> {
-    let qr_url = match &row.qr {
+    let qr = match &row.qr {
         Some(sealed) if row.status == LoginStatus::Active.name() => {
-            let opened = app.sealer.open(&qr_purpose(row.id), &Envelope::parse(sealed)?).await?;
-            let url = std::str::from_utf8(&opened).map_err(Error::internal)?;
-            Some(SecretString::from(url.to_owned()))
+            Some(app.qr_codes.draw(&app.sealer, row.id, sealed).await?)
         }
-        _ => None,
+        _ => {
+            app.qr_codes.forget(row.id);
+            None
+        }
     };
-    Ok(LoginView { row, qr_url })
+    Ok(LoginView { row, qr })
 }
 
 /// Gives an input to a login and waits for what it leads to. A wrong code or password is an error; the login stays where it is.

@@ -7,6 +7,7 @@ pub mod idempotent;
 pub mod inbound;
 pub mod logins;
 pub mod messages;
+pub mod qr_codes;
 pub mod send;
 pub mod tasks;
 
