@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use service::commands::Cli;
 
-/// Small allocations from many threads: faster than the system's allocator, and it gives memory back.
+/// Faster than the system's allocator with many threads, and it gives memory back. The MTProto library keeps two zeroed buffers of
+/// 1 MiB for each connection and touches little of them: this allocator gets zeros from the kernel, where others write them, so
+/// that the rest costs nothing.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     Cli::parse().run().unwrap_or_else(|error| {

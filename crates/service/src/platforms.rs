@@ -70,6 +70,10 @@ impl Senders for Platforms {
         })
     }
 
+    fn has_connection(&self, sender_id: Uuid) -> bool {
+        self.accounts.has_adopted(sender_id)
+    }
+
     fn is_cut_off(&self) -> bool {
         self.accounts.is_cut_off()
     }

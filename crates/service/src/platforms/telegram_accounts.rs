@@ -181,6 +181,11 @@ impl TelegramAccounts {
         }
     }
 
+    /// Whether a login has just handed on the connection of this account.
+    pub fn has_adopted(&self, id: Uuid) -> bool {
+        lock(&self.adopted).contains_key(&id)
+    }
+
     /// The connected account, if this process has it.
     pub fn live(&self, id: Uuid) -> Option<Arc<Live>> {
         self.live.get(id)

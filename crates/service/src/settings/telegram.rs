@@ -114,7 +114,7 @@ impl TelegramSettings {
             group_per_minute: from.integer("group_per_minute", 1..=60_000),
             account_per_second: from.integer("account_per_second", 1..=1000),
             account_connects_per_second: from.integer("account_connects_per_second", 1..=100_000),
-            account_probe: from.seconds("account_probe_seconds", 1..=60),
+            account_probe: from.seconds("account_probe_seconds", 1..=50),
             peer_flood: from.seconds("peer_flood_seconds", 1..=31_536_000),
             updates,
             bot_probe: from.seconds("bot_probe_seconds", 1..=50),

@@ -6,14 +6,26 @@ use store::leases::{self, Lease};
 
 use super::{Context, OpenError, Opened, actor::End, backoff::backoff, mailbox::Mailbox};
 
+/// A wait before the next try.
+enum Wait {
+    /// Because the last try failed: shorter when the sender changed, since that may have helped.
+    Backoff(Duration),
+    /// Imposed by the platform: only a sender that a login has connected need not wait.
+    Imposed(Duration),
+}
+
 /// Opens a sender, or tells why its actor ends.
 pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result<Opened, End> {
     let mut tries = 0;
-    let mut wait = lease.connects_in();
+    let mut wait = lease.connects_in().map(Wait::Imposed);
     loop {
-        if let Some(wait) = wait.take() {
-            pause(context, mailbox, wait).await?;
+        if let Some(wait) = wait.take()
+            && pause(context, lease, mailbox, wait).await?
+        {
+            tries = 0;
         }
+        // What changed before this try is seen by it: opening the sender once more for that would end a good connection.
+        mailbox.take_changed();
         let opened = tokio::select! {
             opened = context.senders.open(lease) => opened,
             // Dropped in the middle: a connection that was being made is gone with it.
@@ -29,11 +41,11 @@ pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result
             Err(OpenError::Later(reason)) => {
                 tries += 1;
                 tracing::warn!(sender_id = %lease.sender_id, reason, "a sender cannot be opened now");
-                backoff(tries)
+                Wait::Backoff(backoff(tries))
             }
             Err(OpenError::NotBefore(wait)) => {
                 keep(context, lease, wait).await;
-                wait
+                Wait::Imposed(wait)
             }
         });
     }
@@ -41,26 +53,31 @@ pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result
 
 /// The platform's wait is kept with the lease: neither a crash nor a move shortens it.
 async fn keep(context: &Context, lease: &Lease, wait: Duration) {
-    tracing::warn!(sender_id = %lease.sender_id, wait_seconds = wait.as_secs(), "the platform lets a sender connect later only");
-    if let Err(error) = leases::connect_later(&context.pool, lease.sender_id, wait).await {
-        tracing::warn!(%error, sender_id = %lease.sender_id, "a wait before connecting is known to this worker only");
+    let sender_id = lease.sender_id;
+    tracing::warn!(%sender_id, wait_seconds = wait.as_secs(), "the platform lets a sender connect later only");
+    if let Err(error) = leases::connect_later(&context.pool, sender_id, wait).await {
+        tracing::warn!(%error, %sender_id, "a wait before connecting is known to this worker only");
     }
 }
 
-/// Waits; shorter when the sender changed, since that may have helped.
-async fn pause(context: &Context, mailbox: &Mailbox, wait: Duration) -> Result<(), End> {
-    let over = tokio::time::sleep(wait);
+/// Waits; tells whether a change of the sender ended that early.
+async fn pause(context: &Context, lease: &Lease, mailbox: &Mailbox, wait: Wait) -> Result<bool, End> {
+    let (length, imposed) = match wait {
+        Wait::Backoff(length) => (length, false),
+        Wait::Imposed(length) => (length, true),
+    };
+    let over = tokio::time::sleep(length);
     tokio::pin!(over);
     loop {
         tokio::select! {
             () = context.stop.cancelled() => return Err(End::Stopped),
-            () = &mut over => return Ok(()),
+            () = &mut over => return Ok(false),
             () = mailbox.woken() => {
                 if mailbox.is_to_leave() {
                     return Err(End::Moved);
                 }
-                if mailbox.take_changed() {
-                    return Ok(());
+                if mailbox.take_changed() && (!imposed || context.senders.has_connection(lease.sender_id)) {
+                    return Ok(true);
                 }
             }
         }

@@ -1,6 +1,12 @@
 //! What happens in the chats of an account.
 
 use serde_json::{Value, json};
+use store::{group::Commit as _, leases::Lease};
+use telegram::{
+    accounts::inbound::{Inbound, StoreInbound, positions},
+    mtproto::StreamPosition,
+};
+use uuid::Uuid;
 
 use crate::common::app::{TestApp, id_of};
 use crate::people::{begin_phone, connected_with_friends, login_path, start};
@@ -49,6 +55,41 @@ async fn what_came_while_the_account_was_away_is_told_after_the_restart() {
     let mut expected: Vec<Value> = (0..30).map(|n| json!(format!("missed {n}"))).collect();
     expected.push(json!("the end"));
     assert_eq!(texts, expected.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn only_the_owner_of_an_account_stores_what_it_is_told() {
+    let app = start().await;
+    let (account, _) = connected_with_friends(&app, 1).await;
+    let owner = "SELECT worker_id, epoch FROM sender_leases WHERE sender_id = $1";
+    let (worker_id, epoch): (Uuid, i64) = sqlx::query_as(owner).bind(account.id).fetch_one(&app.pool).await.unwrap();
+    let login = "SELECT login_epoch FROM telegram_sessions WHERE id = $1";
+    let login_epoch: i32 = sqlx::query_scalar(login).bind(account.id).fetch_one(&app.pool).await.unwrap();
+    let told = |text: &str, epoch: i64, pts: i32| Inbound {
+        lease: Lease { sender_id: account.id, epoch, held_seconds: None, connect_in_seconds: None },
+        user_id: crate::common::app::USER,
+        login_epoch,
+        events: vec![("account.message_new", json!({ "text": text }))],
+        moved: vec![StreamPosition { channel_id: 5, pts, ..StreamPosition::default() }],
+    };
+    let by = |worker_id| StoreInbound { pool: app.pool.clone(), worker_id };
+    let place = async || {
+        let known = positions(&app.pool, account.id, login_epoch).await.unwrap();
+        known.iter().find(|position| position.channel_id == 5).map(|position| position.pts)
+    };
+
+    let late = by(worker_id).commit(&[told("of a former epoch", epoch - 1, 7)]).await.unwrap();
+    let foreign = by(Uuid::now_v7()).commit(&[told("of another worker", epoch, 8)]).await.unwrap();
+    assert_eq!((late, foreign), (vec![false], vec![false]));
+    assert!(!stored(&app, "of a former epoch").await && !stored(&app, "of another worker").await);
+    assert_eq!(place().await, None);
+
+    for (text, pts) in [("of the owner", 9), ("of the owner again", 10)] {
+        assert_eq!(by(worker_id).commit(&[told(text, epoch, pts)]).await.unwrap(), [true]);
+        assert!(stored(&app, text).await);
+        assert_eq!(place().await, Some(pts));
+    }
+    assert_eq!(positions(&app.pool, account.id, login_epoch + 1).await.unwrap(), [], "a new login begins anew");
 }
 
 #[tokio::test]

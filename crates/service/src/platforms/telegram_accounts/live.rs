@@ -192,7 +192,7 @@ impl Keeper {
     }
 
     /// Stores what happens in the account's chats as events, each before the next is asked for: so none is missed. New keys are stored at
-    /// once.
+    /// once. There are thousands of these tasks, which mostly wait: what is seldom done is boxed, so that none keeps room for it.
     async fn take_updates(self: Arc<Self>, mut updates: Updates, stop: CancellationToken) {
         let mut changes = self.session.changes();
         loop {
@@ -202,7 +202,7 @@ impl Keeper {
                 Ok(()) = changes.changed() => {
                     let keys = changes.borrow_and_update().keys;
                     if keys != self.saved().keys {
-                        self.save().await;
+                        Box::pin(self.save()).await;
                     }
                     continue;
                 }
@@ -216,12 +216,12 @@ impl Keeper {
                     }
                     let events: Vec<_> = batch.events.into_iter().filter_map(describe).collect();
                     // Without events, it costs nothing to be told the same again.
-                    if !events.is_empty() && !self.store(&stop, events, batch.moved).await {
+                    if !events.is_empty() && !Box::pin(self.store(&stop, events, batch.moved)).await {
                         return;
                     }
                 }
                 Err(problem) if problem.is_dead() => {
-                    self.set_status(dead_status(problem.kind), Some(problem.code), None).await;
+                    Box::pin(self.set_status(dead_status(problem.kind), Some(problem.code), None)).await;
                     self.shared.hints.give(Hint::Changed(self.lease.sender_id));
                     return;
                 }
