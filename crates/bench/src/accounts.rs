@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use telegram_sim::Sim;
-use telegram_sim::mtproto::NewAccount;
+use telegram_sim::mtproto::{NewAccount, Revocation};
 use telegram_sim::world::{Event, NewUser};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -68,6 +68,42 @@ async fn measure(options: &Options, service: &mut Service, sim: &Arc<Sim>, count
     for _ in 0..options.repeat {
         send(options, &target, sim, &accounts, friend, rate).await?;
     }
+
+    let before = sim.accounts().counters().connections_accepted;
+    sim.accounts().cut(None)?;
+    let begun = Instant::now();
+    while usize::try_from(sim.accounts().counters().connections_accepted - before)? < count {
+        if begun.elapsed() > PATIENCE {
+            return Err("not all accounts came back after their connections were cut".into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("all connections cut at once: all back after {:.1} s", begun.elapsed().as_secs_f64());
+    let cut = watch(&target).await;
+    per_account("after all were cut at once", &empty, &cut, count);
+    revoke(&target, sim, &accounts).await
+}
+
+/// Ends some sessions at Telegram without a word, and waits until the service shows it.
+async fn revoke(target: &Target, sim: &Arc<Sim>, accounts: &[String]) -> Result<()> {
+    let mut times = Vec::new();
+    for account in accounts.iter().step_by((accounts.len() / 5).max(1)) {
+        let path = format!("/api/integrations/telegram/accounts/{account}");
+        let mut connection = Connection::new(target.endpoint.address);
+        let shown = call(&mut connection, &target.endpoint, &path, None).await?;
+        let user = shown["telegram_user_id"].as_i64().ok_or_else(|| format!("who is it? {shown}"))?;
+        sim.accounts().revoke(user, None, Revocation::Revoked)?;
+        let begun = Instant::now();
+        while call(&mut connection, &target.endpoint, &path, None).await?["status"] != "needs_login" {
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("the revoked account {account} is still called connected").into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        times.push(begun.elapsed());
+    }
+    let shown = Percentiles::of(times).ok_or("no account was revoked")?;
+    println!("sessions revoked without a word: shown after p50 {:.1}, max {:.1} s", shown.p50 / 1e3, shown.max / 1e3);
     Ok(())
 }
 
