@@ -70,6 +70,12 @@ impl Senders for Platforms {
         })
     }
 
+    fn cut(&self, sender_id: Uuid) {
+        if let Some(live) = self.accounts.live(sender_id) {
+            live.cut();
+        }
+    }
+
     fn is_cut_off(&self) -> bool {
         self.accounts.is_cut_off()
     }

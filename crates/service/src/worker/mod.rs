@@ -52,6 +52,9 @@ pub trait Senders: Send + Sync + 'static {
     /// Ends what [`Senders::open`] opened: when it returns, the last byte was sent.
     fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()>;
 
+    /// Drops the connection of a sender at once: what waits for an answer gets none. It still has to be closed.
+    fn cut(&self, sender_id: Uuid);
+
     /// Whether this process cannot reach a platform that others may reach: then they should have its senders.
     fn is_cut_off(&self) -> bool;
 

@@ -1,25 +1,31 @@
-//! Opening a sender: tried until it works, but never before the platform lets it.
+//! Opening a sender: tried until it works, but never before the platform lets it, and never beyond the term in which it was acquired.
 
 use std::time::Duration;
 
 use store::leases::{self, Lease};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, OpenError, Opened, actor::End, backoff::backoff, mailbox::Mailbox};
 
 /// Opens a sender, or tells why its actor ends.
-pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result<Opened, End> {
+pub async fn open(
+    context: &Context,
+    lease: &Lease,
+    term: &CancellationToken,
+    mailbox: &Mailbox,
+) -> Result<Opened, End> {
     let mut tries = 0;
-    let mut wait = lease.connects_in();
+    let mut not_before = lease.connects_in().map(|wait| Instant::now() + wait);
     loop {
-        if let Some(wait) = wait.take() {
-            pause(context, mailbox, wait).await?;
-        }
+        let left = not_before.map(|at| at.duration_since(Instant::now())).filter(|left| !left.is_zero());
+        let lease = Lease { connect_in_seconds: left.map(|left| left.as_secs_f64()), ..*lease };
         let opened = tokio::select! {
-            opened = context.senders.open(lease) => opened,
+            opened = context.senders.open(&lease) => opened,
             // Dropped in the middle: a connection that was being made is gone with it.
-            end = ordered_to_end(context, mailbox) => return Err(end),
+            end = ordered_to_end(context, term, mailbox) => return Err(end),
         };
-        wait = Some(match opened {
+        let wait = match opened {
             Ok(opened) => {
                 // What was written meanwhile is for the actor.
                 mailbox.work();
@@ -32,10 +38,14 @@ pub async fn open(context: &Context, lease: &Lease, mailbox: &Mailbox) -> Result
                 backoff(tries)
             }
             Err(OpenError::NotBefore(wait)) => {
-                keep(context, lease, wait).await;
+                if left.is_none() {
+                    keep(context, &lease, wait).await;
+                }
+                not_before = Some(Instant::now() + wait);
                 wait
             }
-        });
+        };
+        pause(context, term, mailbox, wait).await?;
     }
 }
 
@@ -47,13 +57,15 @@ async fn keep(context: &Context, lease: &Lease, wait: Duration) {
     }
 }
 
-/// Waits; shorter when the sender changed, since that may have helped.
-async fn pause(context: &Context, mailbox: &Mailbox, wait: Duration) -> Result<(), End> {
+/// Waits; shorter when the sender changed, since that may have helped. What the platform imposed is not shortened by that: the next
+/// try is told how much of it is left.
+async fn pause(context: &Context, term: &CancellationToken, mailbox: &Mailbox, wait: Duration) -> Result<(), End> {
     let over = tokio::time::sleep(wait);
     tokio::pin!(over);
     loop {
         tokio::select! {
             () = context.stop.cancelled() => return Err(End::Stopped),
+            () = term.cancelled() => return Err(End::Fenced),
             () = &mut over => return Ok(()),
             () = mailbox.woken() => {
                 if mailbox.is_to_leave() {
@@ -67,11 +79,12 @@ async fn pause(context: &Context, mailbox: &Mailbox, wait: Duration) -> Result<(
     }
 }
 
-/// Waits until the sender is to be given away or the process stops.
-async fn ordered_to_end(context: &Context, mailbox: &Mailbox) -> End {
+/// Waits until the sender is to be given away, the term ends or the process stops.
+async fn ordered_to_end(context: &Context, term: &CancellationToken, mailbox: &Mailbox) -> End {
     loop {
         tokio::select! {
             () = context.stop.cancelled() => return End::Stopped,
+            () = term.cancelled() => return End::Fenced,
             () = mailbox.woken() => if mailbox.is_to_leave() { return End::Moved },
         }
     }

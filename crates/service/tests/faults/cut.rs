@@ -54,3 +54,23 @@ async fn outcomes_are_kept_while_the_database_is_away_for_a_moment() {
     load.check(&scene).await;
     scene.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_without_telegram_give_their_accounts_to_others() {
+    let scene = Scene::with_workers(3).await;
+    let mut load = Load::start(&scene);
+    load.all_live(&scene, Instant::now()).await;
+    for round in 0..rounds() {
+        for (state, place) in [(State::Cut, round % 3), (State::Silent, (round + 1) % 3)] {
+            let begun = Instant::now();
+            scene.places[place].to_telegram().set(state);
+            println!("{state:?} from Telegram: all live again after {:?}", load.all_live(&scene, begun).await);
+            scene.places[place].to_telegram().set(State::Open);
+        }
+        println!("  shared again {:?} after the way was mended", scene.shared().await);
+        load.check(&scene).await;
+        load.go_on(&scene);
+    }
+    load.check(&scene).await;
+    scene.end().await;
+}

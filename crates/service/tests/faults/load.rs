@@ -11,7 +11,7 @@ use telegram_sim::Sim;
 use telegram_sim::world::Filter;
 use tokio::task::JoinHandle;
 
-use crate::scene::{Person, Scene, until};
+use crate::scene::{LOOK_EVERY, PATIENCE, Person, Scene, until};
 use crate::support::Api;
 
 /// Who send at the same time: each has its own accounts.
@@ -95,12 +95,12 @@ impl Load {
         }
         let (sent, received) = (self.writer.sent.lock().unwrap().clone(), self.writer.received.lock().unwrap().clone());
         let total = |texts: &Texts| texts.values().map(Vec::len).sum::<usize>();
-        until("everything is sent", async || {
-            let count = "SELECT count(*) FROM messages WHERE status = 'sent'";
-            let count: i64 = sqlx::query_scalar(count).fetch_one(&scene.pool).await.unwrap();
-            usize::try_from(count).unwrap() >= total(&sent)
-        })
-        .await;
+        let begun = Instant::now();
+        while !scene.unsent().await.is_empty() {
+            let is_late = begun.elapsed() > PATIENCE;
+            assert!(!is_late, "not sent: {:?}; not active: {:?}", scene.unsent().await, scene.inactive().await);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         assert_same(&arrived(&scene.sim), &sent);
         until("everything is told", async || told(scene).await.len() >= total(&received)).await;
         assert_same(&told(scene).await, &received);

@@ -14,6 +14,7 @@ mod killed;
 mod load;
 mod road;
 mod scene;
+mod waits;
 
 #[path = "../process/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the other tests of processes use more of it")]

@@ -73,7 +73,7 @@ impl DatabaseRoad {
 /// A road to a server at an address.
 pub struct TelegramRoad {
     /// The road.
-    _road: Road,
+    pub road: Road,
     /// Its near end.
     pub address: SocketAddr,
 }
@@ -83,7 +83,7 @@ impl TelegramRoad {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { _road: Road::start(|state| tokio::spawn(by_address(listener, target, state))), address }
+        Self { road: Road::start(|state| tokio::spawn(by_address(listener, target, state))), address }
     }
 }
 

@@ -27,8 +27,10 @@ pub const ACCOUNTS: usize = 200;
 pub const FRIENDS: usize = 3;
 /// The owner of all.
 const USER: i32 = 1;
+/// How often something is looked at that cannot be waited for.
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An account, as the service and as Telegram know it.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ pub struct Scene {
 pub struct Place {
     machine: Machine,
     database: DatabaseRoad,
-    _telegram: TelegramRoad,
+    telegram: TelegramRoad,
     worker: Option<Service>,
 }
 
@@ -108,15 +110,18 @@ impl Scene {
     pub async fn shared(&self) -> Duration {
         let begun = Instant::now();
         let pids: Vec<i32> = self.places.iter().filter_map(Place::pid).collect();
-        until("the accounts are shared and connected", async || {
+        let is_so = async || {
             let owned = self.owned().await;
             let total: usize = pids.iter().filter_map(|pid| owned.get(pid)).sum();
-            let most = ACCOUNTS.div_ceil(pids.len()) + 4;
-            total == ACCOUNTS
-                && pids.iter().all(|pid| owned.get(pid).is_some_and(|n| *n <= most))
-                && self.all_connected()
-        })
-        .await;
+            let fair = ACCOUNTS.div_ceil(pids.len());
+            let most = fair + fair / 20 + 2;
+            let evenly = pids.iter().all(|pid| owned.get(pid).is_some_and(|count| *count <= most));
+            total == ACCOUNTS && evenly && self.all_connected()
+        };
+        while !is_so().await {
+            assert!(begun.elapsed() < PATIENCE, "in vain: of {pids:?}, {:?} own accounts", self.owned().await);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         begun.elapsed()
     }
 
@@ -126,6 +131,18 @@ impl Scene {
                      WHERE w.valid_until >= now() GROUP BY w.pid";
         let rows: Vec<(i32, i64)> = sqlx::query_as(owned).fetch_all(&self.pool).await.unwrap();
         rows.into_iter().map(|(pid, count)| (pid, usize::try_from(count).unwrap())).collect()
+    }
+
+    /// Messages that are not sent: state, reason and text.
+    pub async fn unsent(&self) -> Vec<(String, Option<String>, String)> {
+        let unsent = "SELECT status, error_code, content->>'text' FROM messages WHERE status <> 'sent' LIMIT 10";
+        sqlx::query_as(unsent).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Accounts that are not active: state and reason.
+    pub async fn inactive(&self) -> Vec<(Uuid, String, Option<String>)> {
+        let inactive = "SELECT id, status, status_reason FROM telegram_sessions WHERE status <> 'active' LIMIT 10";
+        sqlx::query_as(inactive).fetch_all(&self.pool).await.unwrap()
     }
 
     /// Whether each account has a connection at Telegram.
@@ -153,7 +170,7 @@ impl Place {
         let machine = machine(sim, road.taken_by(database.options()).to_url_lossy(), telegram.address);
         std::fs::create_dir(machine.data()).unwrap();
         std::fs::copy(keys.data().join("keyring.json"), machine.data().join("keyring.json")).unwrap();
-        Self { machine, database: road, _telegram: telegram, worker: None }
+        Self { machine, database: road, telegram, worker: None }
     }
 
     /// Starts a worker.
@@ -187,6 +204,11 @@ impl Place {
     /// Its process.
     pub fn pid(&self) -> Option<i32> {
         self.worker.as_ref().map(|worker| worker.pid().as_raw_nonzero().get())
+    }
+
+    /// Its way to Telegram.
+    pub fn to_telegram(&self) -> &Road {
+        &self.telegram.road
     }
 
     /// Its way to the database.
@@ -257,7 +279,7 @@ pub fn watchdog_of(pid: i32) -> Option<Pid> {
 pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let look = async {
         while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("waited too long until {what}"));
