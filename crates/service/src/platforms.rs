@@ -70,8 +70,10 @@ impl Senders for Platforms {
         })
     }
 
-    fn has_connection(&self, sender_id: Uuid) -> bool {
-        self.accounts.has_adopted(sender_id)
+    fn cut(&self, sender_id: Uuid) {
+        if let Some(live) = self.accounts.live(sender_id) {
+            live.cut();
+        }
     }
 
     fn is_cut_off(&self) -> bool {

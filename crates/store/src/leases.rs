@@ -75,14 +75,17 @@ pub async fn acquire_in(
     senders: &[Uuid],
     at_most: usize,
 ) -> Result<Vec<Lease>, sqlx::Error> {
-    // What others own is left out before the limit, and looked at again under the row's lock.
+    // What others own is left out before the limit, and looked at again under the row's lock. Workers that ask at the same moment prefer
+    // different ones, and lock them in the same order.
     let taken: Vec<Lease> = sqlx::query_as(
         "INSERT INTO sender_leases AS l (sender_id, worker_id, epoch)
-         SELECT id, $1, 1 FROM unnest($2::uuid[]) AS t(id)
-         WHERE NOT EXISTS (
-             SELECT 1 FROM sender_leases o JOIN workers w ON w.id = o.worker_id AND w.valid_until >= now()
-             WHERE o.sender_id = t.id AND o.worker_id <> $1)
-         ORDER BY id LIMIT $3
+         SELECT id, $1, 1 FROM (
+             SELECT id FROM unnest($2::uuid[]) AS t(id)
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM sender_leases o JOIN workers w ON w.id = o.worker_id AND w.valid_until >= now()
+                 WHERE o.sender_id = t.id AND o.worker_id <> $1)
+             ORDER BY hashtext(id::text || $1::text) LIMIT $3
+         ) AS preferred ORDER BY id
          ON CONFLICT (sender_id) DO UPDATE SET worker_id = $1, epoch = l.epoch + 1, acquired_at = now()
          WHERE l.worker_id IS NULL OR l.worker_id = $1
             OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = l.worker_id AND w.valid_until >= now())

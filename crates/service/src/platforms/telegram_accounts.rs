@@ -121,7 +121,8 @@ impl TelegramAccounts {
         let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
         let care = Spread::new(Care { live: live.clone() }, probe_every, PROBES_AT_ONCE, letters);
         tokio::spawn(care.clone().run(stop.clone()));
-        tokio::spawn(uplink::watch(uplink.clone(), live.clone(), stop.clone()));
+        let server = application.as_ref().map(|application| application.server().clone());
+        tokio::spawn(uplink::watch(uplink.clone(), live.clone(), server, stop.clone()));
         let budget = Budget::new(connects_per_second);
         let this =
             Self { shared, application, limits, peer_flood, budget, uplink, live, care, adopted: Mutex::default() };
@@ -181,11 +182,6 @@ impl TelegramAccounts {
         }
     }
 
-    /// Whether a login has just handed on the connection of this account.
-    pub fn has_adopted(&self, id: Uuid) -> bool {
-        lock(&self.adopted).contains_key(&id)
-    }
-
     /// The connected account, if this process has it.
     pub fn live(&self, id: Uuid) -> Option<Arc<Live>> {
         self.live.get(id)
@@ -215,7 +211,7 @@ impl TelegramAccounts {
         let id = lease.sender_id;
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
         let adopted = lock(&self.adopted).remove(&id);
-        if adopted.is_none() {
+        if adopted.is_none() && lease.connects_in().is_none() {
             self.budget.turn().await;
         }
         let stored =
@@ -228,6 +224,9 @@ impl TelegramAccounts {
             other => {
                 if let Some((_, stale)) = other {
                     stale.close().await;
+                }
+                if let Some(wait) = lease.connects_in() {
+                    return Err(OpenError::NotBefore(wait));
                 }
                 self.connect(id, &stored).await?
             }

@@ -36,6 +36,11 @@ impl Application {
         Ok(Some(Self { api_id: application.api_id, api_hash: application.api_hash.clone(), server, sealer }))
     }
 
+    /// Where Telegram is.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// The options of one account. What its owner left open gets the service's own values, which are stored with the account at its
     /// first login and never change afterwards.
     ///

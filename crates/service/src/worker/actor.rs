@@ -59,7 +59,7 @@ enum Done {
 struct Actor {
     context: Arc<Context>,
     lease: Lease,
-    /// The term in which the sender was opened.
+    /// The term in which the sender was acquired.
     term: CancellationToken,
     mailbox: Arc<Mailbox>,
     opened: Opened,
@@ -76,21 +76,24 @@ struct Actor {
 }
 
 /// Runs an actor until it ends.
-pub async fn run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
-    let end = open_and_run(context.clone(), lease, mailbox).await;
+///
+/// `term` is the one in which the lease was asked for: at its end, others may have taken the sender.
+pub async fn run(context: Arc<Context>, lease: Lease, term: CancellationToken, mailbox: Arc<Mailbox>) -> End {
+    let end = open_and_run(context.clone(), lease, term, mailbox).await;
     // The last byte precedes the next owner's first: only then may the sender be given back.
     context.senders.close(lease.sender_id).await;
     end
 }
 
-async fn open_and_run(context: Arc<Context>, lease: Lease, mailbox: Arc<Mailbox>) -> End {
-    let term = context.ownership.term();
-    let opened = match open(&context, &lease, &mailbox).await {
+async fn open_and_run(context: Arc<Context>, lease: Lease, term: CancellationToken, mailbox: Arc<Mailbox>) -> End {
+    let opened = match open(&context, &lease, &term, &mailbox).await {
         Ok(opened) => opened,
         Err(end) => return end,
     };
     let mut plan = Plan::new(opened.limits);
     plan.held_until = lease.held_for().map(|wait| Instant::now() + wait);
+    // These waits were counted from the moment of the lease: they are over, or known to the plan.
+    let lease = Lease { held_seconds: None, connect_in_seconds: None, ..lease };
     let actor = Actor {
         context,
         lease,
@@ -148,8 +151,7 @@ impl Actor {
         }
         if self.mailbox.take_changed() {
             self.context.senders.close(self.lease.sender_id).await;
-            self.term = self.context.ownership.term();
-            match open(&self.context, &self.lease, &self.mailbox).await {
+            match open(&self.context, &self.lease, &self.term, &self.mailbox).await {
                 Ok(opened) => {
                     self.plan.set_limits(opened.limits);
                     self.opened = opened;

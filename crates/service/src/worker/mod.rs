@@ -52,8 +52,8 @@ pub trait Senders: Send + Sync + 'static {
     /// Ends what [`Senders::open`] opened: when it returns, the last byte was sent.
     fn close(&self, sender_id: Uuid) -> BoxFuture<'_, ()>;
 
-    /// Whether opening the sender needs no connecting, because a login has just done that.
-    fn has_connection(&self, sender_id: Uuid) -> bool;
+    /// Drops the connection of a sender at once: what waits for an answer gets none. It still has to be closed.
+    fn cut(&self, sender_id: Uuid);
 
     /// Whether this process cannot reach a platform that others may reach: then they should have its senders.
     fn is_cut_off(&self) -> bool;

@@ -62,6 +62,10 @@ impl Ownership {
         let sent_at = boot_ms();
         store::leases::renew(pool, self.worker_id, &self.host, env!("CARGO_PKG_VERSION")).await?;
         let mut term = self.lock();
+        if !self.holds() {
+            // It comes too late for the present term, also when nobody has looked yet, as after a suspend: others may have taken over.
+            term.cancel();
+        }
         self.renewed_at.store(sent_at, Ordering::Release);
         if term.is_cancelled() && self.holds() {
             *term = CancellationToken::new();

@@ -36,6 +36,8 @@ const ANYBODY_AFTER: Duration = Duration::from_secs(3);
 const LEFT_TO_OTHERS: Duration = Duration::from_secs(6);
 /// So many senders are given away at once at most: each has to be opened again elsewhere.
 const MOVES: usize = 200;
+/// So often what nobody owns is asked for in one sweep: another worker may have taken some of it at the same moment.
+const TRIES: usize = 3;
 /// A sender whose actor lived for so long is not in a loop of crashes.
 const SOUND_AFTER: Duration = Duration::from_mins(5);
 
@@ -86,7 +88,12 @@ pub async fn run(context: Arc<Context>, mut hints: mpsc::UnboundedReceiver<Arriv
             }
             Some(ended) = router.actors.join_next_with_id() => router.ended(ended).await,
             _ = balance.tick() => router.balance().await,
-            _ = sweep.tick() => router.sweep().await,
+            _ = sweep.tick() => {
+                if router.context.senders.is_cut_off() != router.cut_off {
+                    router.balance().await;
+                }
+                router.sweep().await;
+            }
         }
     }
     while router.actors.join_next().await.is_some() {}
@@ -157,6 +164,8 @@ impl Router {
     async fn acquire(&mut self, mut wanted: Vec<Uuid>, at_most: usize) -> HashSet<Uuid> {
         let now = Instant::now();
         wanted.retain(|id| self.resting.get(id).is_none_or(|rest| rest.until <= now));
+        // An answer that comes after its end is worth nothing.
+        let term = self.context.ownership.term();
         if wanted.is_empty() || at_most == 0 || !self.context.ownership.holds() {
             return HashSet::new();
         }
@@ -166,7 +175,7 @@ impl Router {
             Ok(Ok(taken)) => taken
                 .into_iter()
                 .map(|lease| {
-                    self.start(lease);
+                    self.start(lease, term.clone());
                     lease.sender_id
                 })
                 .collect(),
@@ -179,12 +188,12 @@ impl Router {
         }
     }
 
-    fn start(&mut self, lease: leases::Lease) {
+    fn start(&mut self, lease: leases::Lease, term: CancellationToken) {
         let sender_id = lease.sender_id;
         let mailbox = Arc::new(Mailbox::default());
         self.mailboxes.insert(sender_id, mailbox.clone());
         self.unowned_since.remove(&sender_id);
-        let task = self.actors.spawn(actor::run(self.context.clone(), lease, mailbox));
+        let task = self.actors.spawn(actor::run(self.context.clone(), lease, term, mailbox));
         self.running.insert(task.id(), Running { sender_id, since: Instant::now() });
     }
 
@@ -194,7 +203,8 @@ impl Router {
         self.mailboxes.remove(&sender_id);
         tracing::debug!(%sender_id, ?end, "an actor ended");
         match end {
-            End::Stopped | End::NotOwned => return,
+            // What is fenced may be another worker's; where nobody took it, the next balance takes it up.
+            End::Stopped | End::NotOwned | End::Fenced => return,
             End::Moved => self.rest(sender_id, LEFT_TO_OTHERS, 0),
             End::Broken => {
                 self.context.senders.close(sender_id).await;
@@ -203,7 +213,7 @@ impl Router {
                 tracing::error!(%sender_id, crashes, "an actor broke");
                 self.rest(sender_id, backoff(crashes), crashes);
             }
-            End::Inactive | End::Fenced => {}
+            End::Inactive => {}
         }
         // Whoever gets the next hint may take it.
         if let Err(error) = leases::release(&self.context.pool, self.context.ownership.worker_id, sender_id).await {
@@ -235,12 +245,16 @@ impl Router {
             leases::set_cut_off(&pool, worker_id, cut_off).await?;
             self.cut_off = cut_off;
         }
-        let standings = leases::standings(&pool).await?;
-        self.share = Share::of(worker_id, &standings, self.unowned_since.len());
-        self.context.senders.shared_by(self.share.workers);
+        self.look_at_others().await?;
         let staying = self.mailboxes.values().filter(|mailbox| !mailbox.is_to_leave()).count();
         let excess = staying.saturating_sub(self.share.most);
         let leaving = self.mailboxes.values().filter(|mailbox| mailbox.leave()).take(excess.min(MOVES)).count();
+        if self.cut_off {
+            // Their answers would not come: what waits for one is repeated elsewhere.
+            for (id, _) in self.mailboxes.iter().filter(|(_, mailbox)| mailbox.is_to_leave()) {
+                self.context.senders.cut(*id);
+            }
+        }
         if leaving > 0 {
             tracing::info!(
                 leaving,
@@ -253,6 +267,13 @@ impl Router {
         let without_actor: Vec<Uuid> =
             without_actor.into_iter().filter(|id| !self.mailboxes.contains_key(id)).collect();
         self.acquire(without_actor, usize::MAX).await;
+        Ok(())
+    }
+
+    async fn look_at_others(&mut self) -> Result<(), sqlx::Error> {
+        let standings = leases::standings(&self.context.pool).await?;
+        self.share = Share::of(self.context.ownership.worker_id, &standings, self.unowned_since.len());
+        self.context.senders.shared_by(self.share.workers);
         Ok(())
     }
 
@@ -298,10 +319,23 @@ impl Router {
         let now = Instant::now();
         let before = std::mem::take(&mut self.unowned_since);
         self.unowned_since = unowned.iter().map(|id| (*id, before.get(id).copied().unwrap_or(now))).collect();
-        let (late, fresh): (Vec<Uuid>, Vec<Uuid>) =
+        let (late, mut fresh): (Vec<Uuid>, Vec<Uuid>) =
             unowned.into_iter().partition(|id| now.duration_since(self.unowned_since[id]) > ANYBODY_AFTER);
-        self.acquire(late, usize::MAX).await;
-        self.acquire(fresh, self.room()).await;
+        if fresh.len() > self.room() {
+            // Another worker may have ended: then the share is larger than it was at the last balance.
+            self.look_at_others().await?;
+        }
+        // Whoever has no share is cut off, and another worker is not.
+        if self.share.most > 0 {
+            self.acquire(late, usize::MAX).await;
+        }
+        for _ in 0..TRIES {
+            let taken = self.acquire(fresh.clone(), self.room()).await;
+            fresh.retain(|id| !taken.contains(id));
+            if taken.is_empty() || fresh.is_empty() {
+                break;
+            }
+        }
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
     io::{self, Read as _},
     os::unix::process::CommandExt as _,
     process::{ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -25,18 +25,21 @@ pub const COMMAND: &str = "watchdog";
 
 /// How often the worker gives a sign of life.
 const BEAT_EVERY: Duration = Duration::from_millis(500);
-/// A watchdog that cannot be started is tried again after so long.
+/// A watchdog that cannot be started, or that ends sooner than this, is tried again after so long; else at once.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps a watchdog over this process, until the process ends.
 pub async fn keep(limit: Duration) {
     loop {
+        let begun = Instant::now();
         let ended = match start(limit) {
             Ok(child) => beat(child).await,
             Err(error) => error,
         };
         tracing::error!(error = %ended, "the watchdog does not run: a process that hangs would keep its connections");
-        tokio::time::sleep(AGAIN).await;
+        if begun.elapsed() < AGAIN {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 

@@ -95,6 +95,18 @@ impl Mtproto {
         Ok(*self.core.cloud().new_key(dc).bytes())
     }
 
+    /// Signs an account in on a new device, which has not said a word yet: the account's home, and the keys of the device by data
+    /// centre.
+    pub fn sign_in(&self, user: UserId) -> Result<(i32, BTreeMap<i32, [u8; 256]>), ControlError> {
+        let mut cloud = self.core.cloud();
+        let home = cloud.accounts.get(&user).ok_or(ControlError::NoAccount)?.dc;
+        let keys: BTreeMap<i32, _> =
+            (1..=5).filter(|dc| self.core.has_dc(*dc)).map(|dc| (dc, cloud.new_key(dc))).collect();
+        let key = keys.get(&home).ok_or(ControlError::DataCentre)?;
+        cloud.authorize(key.id(), user, "127.0.0.1".to_owned(), false);
+        Ok((home, keys.into_iter().map(|(dc, key)| (dc, *key.bytes())).collect()))
+    }
+
     /// The public RSA key as PEM. Makes the key at the first call, which takes some tenths of a second.
     pub fn rsa_pem(&self) -> String {
         self.core.rsa().public_pem()

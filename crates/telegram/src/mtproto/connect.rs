@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use grammers_mtsender::{ConnectionParams, NoRetries, SenderPool, SenderPoolFatHandle};
+use grammers_mtproto::{mtp, transport};
+use grammers_mtsender::{ConnectionParams, NoRetries, Sender, SenderPool, SenderPoolFatHandle, ServerAddr};
 use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
 use tokio::sync::mpsc;
@@ -37,6 +38,26 @@ impl ClientOptions {
             }
         };
         Ok(Arc::new(Session::open(data, pinned)))
+    }
+}
+
+impl Server {
+    /// Whether it answers from here, without any account: the first question of an exchange of keys, which goes no further.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let address = match self {
+            Self::Test { address, .. } => *address,
+            Self::Telegram => {
+                let data = SessionData::default();
+                let Some(home) = data.data_centers.get(&data.home_dc) else { return false };
+                home.ipv4.into()
+            }
+        };
+        let ask = async {
+            let server = ServerAddr::Tcp { address };
+            let mut sender = Sender::connect(transport::Full::new(), mtp::Plain::new(), server).await?;
+            sender.invoke(&tl::functions::ReqPqMulti { nonce: rand::random() }).await
+        };
+        tokio::time::timeout(patience, ask).await.is_ok_and(|answer| answer.is_ok())
     }
 }
 

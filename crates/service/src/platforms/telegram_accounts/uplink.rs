@@ -1,7 +1,8 @@
 //! Whether Telegram can be reached from here at all. When it cannot, other workers that do should have the accounts.
 //!
-//! Each second one account after another is asked for a sign of life, with little patience; what comes of connecting counts as well.
-//! One account that fails says nothing. Several in a row, all different, say that it is the way and not the account.
+//! Each second a few accounts are asked for a sign of life, with little patience, others each time; what comes of connecting counts as
+//! well. One account that fails says nothing. Several in a row, all different, say that it is the way and not the account. The way is open
+//! again when Telegram answers a question that needs no account: none has to be moved here to find out.
 
 use std::{
     collections::HashSet,
@@ -9,20 +10,22 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
+use telegram::mtproto::Server;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::LiveAccounts;
 
-/// How often an account is asked.
+/// How often accounts are asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long its answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So many different accounts have to fail in a row.
+/// So many different accounts have to fail in a row. So many are asked at the same time.
 const SUSPICIOUS: usize = 3;
-/// After being cut off, accounts are taken again after so long: the first and the longest.
-const AWAY: (Duration, Duration) = (Duration::from_secs(15), Duration::from_mins(5));
+/// After being cut off, it is asked so much later whether the way is open again: the first and the longest.
+const AWAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(1));
 
 /// The way to Telegram, as this process finds it.
 #[derive(Default)]
@@ -33,14 +36,23 @@ pub struct Uplink {
 #[derive(Default)]
 struct State {
     failing: HashSet<Uuid>,
-    /// Cut off until then at least, and how often in a row.
-    away: Option<(Instant, u32)>,
+    way: Way,
+    /// How often it was found closed since an account was reached.
+    failures: u32,
+}
+
+#[derive(Default, Clone, Copy)]
+enum Way {
+    #[default]
+    Open,
+    /// Until it is asked then, at least.
+    Closed(Instant),
 }
 
 impl Uplink {
-    /// Whether the accounts should go to others. False again after a while: only accounts show that the way is open again.
+    /// Whether the accounts should go to others.
     pub fn is_cut_off(&self) -> bool {
-        self.lock().away.is_some_and(|(until, _)| until > Instant::now())
+        matches!(self.lock().way, Way::Closed(_))
     }
 
     /// An account was reached, or was not.
@@ -50,18 +62,29 @@ impl Uplink {
             *state = State::default();
             return;
         }
-        state.failing.insert(id);
-        if state.failing.len() < SUSPICIOUS {
-            return;
+        // What still fails of a way that is known to be closed says nothing new.
+        if matches!(state.way, Way::Open) {
+            state.failing.insert(id);
+            if state.failing.len() >= SUSPICIOUS {
+                state.close();
+            }
         }
-        state.failing.clear();
-        let times = state.away.map_or(0, |(_, times)| times);
-        let away = AWAY.0.saturating_mul(1 << times.min(8)).min(AWAY.1);
-        state.away = Some((Instant::now() + away, times + 1));
-        tracing::warn!(
-            away_seconds = away.as_secs(),
-            "Telegram cannot be reached from here: its accounts go to other workers, if there are any"
-        );
+    }
+
+    /// Whether it is time to ask if the way is open again.
+    fn is_to_ask(&self) -> bool {
+        matches!(self.lock().way, Way::Closed(until) if until <= Instant::now())
+    }
+
+    /// Telegram answered a question without an account, or did not.
+    fn asked(&self, answered: bool) {
+        let mut state = self.lock();
+        if answered {
+            state.way = Way::Open;
+            tracing::info!("Telegram can be reached from here again");
+        } else {
+            state.close();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -69,19 +92,38 @@ impl Uplink {
     }
 }
 
-/// Asks one account after another, until stopped.
-pub async fn watch(uplink: Arc<Uplink>, live: LiveAccounts, stop: CancellationToken) {
+impl State {
+    fn close(&mut self) {
+        self.failing.clear();
+        let away = AWAY.0.saturating_mul(1 << self.failures.min(8)).min(AWAY.1);
+        self.way = Way::Closed(Instant::now() + away);
+        self.failures += 1;
+        tracing::warn!(
+            away_seconds = away.as_secs(),
+            "Telegram cannot be reached from here: its accounts go to other workers, if there are any"
+        );
+    }
+}
+
+/// Asks some accounts after others, and Telegram itself while it cannot be reached, until stopped.
+pub async fn watch(uplink: Arc<Uplink>, live: LiveAccounts, server: Option<Server>, stop: CancellationToken) {
     let mut asked: HashSet<Uuid> = HashSet::new();
     while stop.run_until_cancelled(tokio::time::sleep(ASK_EVERY)).await.is_some() {
+        if let Some(server) = server.as_ref().filter(|_| uplink.is_to_ask()) {
+            uplink.asked(server.answers(PATIENCE).await);
+        }
         let all = live.all();
-        let next = all.iter().find(|live| !live.has_proxy() && !asked.contains(&live.id())).cloned();
-        let Some(next) = next else {
+        let next = all.iter().filter(|live| !live.has_proxy() && !asked.contains(&live.id())).take(SUSPICIOUS);
+        let next: Vec<_> = next.cloned().collect();
+        if next.is_empty() {
             asked.clear();
-            continue;
-        };
-        asked.insert(next.id());
-        let answered = tokio::time::timeout(PATIENCE, next.account().ping()).await;
-        uplink.note(next.id(), answered.is_ok_and(|answer| answer.is_ok()));
+        }
+        join_all(next.iter().map(async |live| {
+            let answered = tokio::time::timeout(PATIENCE, live.account().ping()).await;
+            uplink.note(live.id(), answered.is_ok_and(|answer| answer.is_ok()));
+        }))
+        .await;
+        asked.extend(next.iter().map(|live| live.id()));
     }
 }
 
@@ -107,19 +149,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn several_that_fail_cut_it_off_for_longer_each_time() {
+    async fn several_that_fail_close_it_until_telegram_answers() {
         let uplink = Uplink::default();
-        for times in 0..3_u32 {
-            (1..=3).for_each(|number| uplink.note(id(number), false));
-            let away = AWAY.0 * 2_u32.pow(times);
-            tokio::time::advance(away / 2).await;
+        for failures in 0..2_u32 {
+            (1..=9).for_each(|number| uplink.note(id(number), false));
             assert!(uplink.is_cut_off());
-            tokio::time::advance(away / 2).await;
+            let away = AWAY.0 * 2_u32.pow(2 * failures);
+            for asks in 0..=1 {
+                tokio::time::advance(away * (1 + asks) / 2).await;
+                assert!(uplink.is_cut_off() && !uplink.is_to_ask(), "asked too early");
+                tokio::time::advance(away * (1 + asks) / 2).await;
+                assert!(uplink.is_to_ask());
+                uplink.asked(asks == 1);
+            }
             assert!(!uplink.is_cut_off());
         }
         uplink.note(id(1), true);
         (1..=3).for_each(|number| uplink.note(id(number), false));
-        tokio::time::advance(AWAY.0 + Duration::from_secs(1)).await;
-        assert!(!uplink.is_cut_off(), "after a success it counts anew");
+        tokio::time::advance(AWAY.0).await;
+        assert!(uplink.is_to_ask(), "after a success it counts anew");
     }
 }

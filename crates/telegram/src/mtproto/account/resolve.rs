@@ -13,7 +13,7 @@ use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 
 /// How often the dialogs are searched for peers that are not known.
-const SEARCH: Duration = Duration::from_secs(10);
+const SEARCH: Duration = Duration::from_secs(5);
 
 /// How many pages of dialogs are searched.
 const PAGES: usize = 5;
@@ -122,13 +122,20 @@ impl Account {
         self.input_peer(id).ok_or_else(|| not_found(id.get()))
     }
 
-    /// Searches the dialogs, unless that was done a moment ago. Whoever comes meanwhile waits for the same search.
+    /// Searches the dialogs, once for all who wait for it. An earlier search proves nothing: somebody may have written since then. So
+    /// shortly after one, the next is waited for.
     async fn search(&self) -> Result<(), CallError> {
+        let asked = Instant::now();
         let mut searched = self.searched.lock().await;
-        if searched.is_none_or(|at| at.elapsed() >= SEARCH) {
-            self.walk_dialogs(PAGES).await?;
-            *searched = Some(Instant::now());
+        if searched.is_some_and(|begun| begun >= asked) {
+            return Ok(());
         }
+        if let Some(before) = *searched {
+            tokio::time::sleep_until(before + SEARCH).await;
+        }
+        let begun = Instant::now();
+        self.walk_dialogs(PAGES).await?;
+        *searched = Some(begun);
         Ok(())
     }
 }
