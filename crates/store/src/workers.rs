@@ -21,6 +21,8 @@ pub struct WorkerRow {
     pub valid_until: DateTime<Utc>,
     /// Whether that time is still to come.
     pub is_alive: bool,
+    /// Since when it does not reach the platform of its accounts.
+    pub cut_off_since: Option<DateTime<Utc>>,
     /// How many bots it speaks for.
     pub bots: i64,
     /// How many accounts it speaks for.
@@ -33,6 +35,7 @@ pub struct WorkerRow {
 pub async fn list(pool: &PgPool) -> Result<Vec<WorkerRow>, sqlx::Error> {
     sqlx::query_as(
         "SELECT w.id, w.host, w.pid, w.version, w.started_at, w.valid_until, w.valid_until >= now() AS is_alive,
+                w.cut_off_since,
                 COALESCE(o.bots, 0) AS bots, COALESCE(o.accounts, 0) AS accounts,
                 (SELECT count(*) FROM tasks t WHERE t.worker_id = w.id AND t.status = 'running') AS tasks
          FROM workers w

@@ -29,6 +29,8 @@ pub struct WorkerView {
     valid_until: DateTime<Utc>,
     /// Whether that time is still to come. One that was killed is shown for a day.
     is_alive: bool,
+    /// Since when it does not reach Telegram, if so: then its accounts go to workers that do.
+    cut_off_since: Option<DateTime<Utc>>,
     /// The senders it speaks for.
     senders: SenderCounts,
     /// Background tasks that it runs now.
@@ -54,6 +56,7 @@ impl From<WorkerRow> for WorkerView {
             started_at: row.started_at,
             valid_until: row.valid_until,
             is_alive: row.is_alive,
+            cut_off_since: row.cut_off_since,
             senders: SenderCounts { bot: row.bots, account: row.accounts },
             running_tasks: row.tasks,
         }

@@ -16,8 +16,7 @@ async fn workers_are_listed_with_what_they_own() {
     let message = app.send(&bot, app.person(&bot), "hi").await;
     app.until(message, "sent").await;
     let dead = Uuid::from_u128(1);
-    let row =
-        "INSERT INTO workers VALUES ($1, 'gone', 5, '0.0.1', now() - interval '1 hour', now() - interval '1 minute')";
+    let row = "INSERT INTO workers VALUES ($1, 'gone', 5, '0.0.1', now() - interval '1 hour', now() - interval '1 minute', now())";
     sqlx::query(row).bind(dead).execute(&app.pool).await.unwrap();
     let workers = app.admin().list(WORKERS).await;
     assert_eq!(workers.len(), 2);
@@ -29,6 +28,7 @@ async fn workers_are_listed_with_what_they_own() {
     );
     assert_eq!((&gone["id"], &gone["is_alive"], &gone["host"]), (&json!(dead), &json!(false), &json!("gone")));
     assert_eq!(gone["senders"], json!({ "bot": 0, "account": 0 }));
+    assert!(own["cut_off_since"].is_null() && gone["cut_off_since"].is_string(), "{own} {gone}");
 }
 
 #[tokio::test]
