@@ -4,7 +4,8 @@
 help:
 	@echo "make run    start the service with a simulated Telegram; needs nothing configured"
 	@echo "make test   check formatting, lints and dependencies, and run all tests"
-	@echo "make test-long  run the tests that take longer: the service killed ten times with a thousand messages on their way"
+	@echo "make test-long  run what takes longer: the service killed ten times with a thousand messages on their way, and each fault of"
+	@echo "                a worker five times with two hundred accounts under load"
 	@echo "make bench  measure a release build; with BASELINE=<folder>, the stack in that folder too, in turn"
 	@echo "make setup  install what the two need, which they also do by themselves"
 
@@ -19,7 +20,8 @@ test:
 
 test-long:
 	@scripts/setup.sh
-	@KILLS=10 cargo test --locked -p service --test journeys killed -- --nocapture
+	@cargo test --locked -p service --test process killed -- --nocapture
+	@FAULTS=5 cargo test --locked -p service --test faults -- --nocapture --test-threads 1
 
 bench:
 	@scripts/bench.sh

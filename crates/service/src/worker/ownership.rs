@@ -61,8 +61,13 @@ impl Ownership {
     pub async fn renew(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let sent_at = boot_ms();
         store::leases::renew(pool, self.worker_id, &self.host, env!("CARGO_PKG_VERSION")).await?;
+        self.renewed(sent_at);
+        Ok(())
+    }
+
+    fn renewed(&self, sent_at: u64) {
         let mut term = self.lock();
-        if !self.holds() {
+        if self.renewed_at.load(Ordering::Acquire) != 0 && !self.holds() {
             // It comes too late for the present term, also when nobody has looked yet, as after a suspend: others may have taken over.
             term.cancel();
         }
@@ -71,7 +76,6 @@ impl Ownership {
             *term = CancellationToken::new();
             tracing::info!("the worker goes on");
         }
-        Ok(())
     }
 
     /// Renews the row each second, and ends the term when that fails for too long, until stopped.
@@ -147,6 +151,14 @@ mod tests {
         assert!(!ownership.holds(), "nothing starts, even before the term is ended");
         ownership.fence_if_late();
         assert!(term.is_cancelled());
+    }
+
+    #[test]
+    fn a_renewal_that_comes_too_late_begins_another_term_though_nobody_looked_meanwhile() {
+        let ownership = renewed(FENCE_AFTER_MS);
+        let term = ownership.term();
+        ownership.renewed(boot_ms());
+        assert!(term.is_cancelled() && ownership.holds() && !ownership.term().is_cancelled());
     }
 
     #[test]

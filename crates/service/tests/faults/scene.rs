@@ -221,7 +221,7 @@ impl Place {
 fn machine(sim: &Sim, database: impl std::fmt::Display, telegram: std::net::SocketAddr) -> Machine {
     Machine::new()
         .with("INTEGRATIONS_DATABASE__URL", database)
-        .with("INTEGRATIONS_DATABASE__MAX_CONNECTIONS", 6)
+        .with("INTEGRATIONS_DATABASE__MAX_CONNECTIONS", 12)
         .with("INTEGRATIONS_LIMITS__USER_RPS", 0)
         .with("INTEGRATIONS_TELEGRAM__BOT_API_URL", sim.bot_api_url())
         .with("INTEGRATIONS_TELEGRAM__API_ID", 12345)

@@ -128,15 +128,25 @@ async fn refusals_decide_what_happens_next() {
 }
 
 #[tokio::test]
-async fn a_peer_that_the_account_never_met_is_refused_without_asking_twice() {
+async fn a_peer_is_unknown_only_if_no_dialog_since_the_question_has_it() {
     let telegram = Telegram::start().await;
     let account = telegram.account("+15550005000").await;
-    let stranger = PeerId::user(telegram.person("+15550005002", 2)).unwrap();
-    for random_id in [1, 2] {
-        let outcome = account.send_text(stranger, &text("hello"), random_id).await;
+    let user = telegram.person("+15550005002", 2);
+    let stranger = PeerId::user(user).unwrap();
+    let hello = text("hello");
+    let outcomes = tokio::join!(
+        account.send_text(stranger, &hello, 1),
+        account.send_text(stranger, &hello, 2),
+        account.send_text(stranger, &hello, 3),
+    );
+    for outcome in [outcomes.0, outcomes.1, outcomes.2] {
         assert_eq!(refusal(outcome), ("chat_not_found", Verdict::Fail));
     }
-    assert_eq!(telegram.server().counters().methods["messages.getDialogs"], 1);
+    let searches = || telegram.server().counters().methods["messages.getDialogs"];
+    assert_eq!(searches(), 2, "whoever came during the first search shares the next");
+    telegram.server().deliver(user, account.user().id, "here I am").unwrap();
+    assert_eq!(ids(account.send_text(stranger, &hello, 4).await).len(), 1);
+    assert_eq!(searches(), 3);
 }
 
 #[tokio::test]

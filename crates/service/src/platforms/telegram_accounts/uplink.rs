@@ -16,12 +16,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::LiveAccounts;
+use super::{LiveAccounts, live::Live};
 
 /// How often accounts are asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long its answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// After so long without an answer, Telegram itself is asked.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// So many different accounts have to fail in a row. So many are asked at the same time.
 const SUSPICIOUS: usize = 3;
 /// After being cut off, it is asked so much later whether the way is open again: the first and the longest.
@@ -118,12 +120,34 @@ pub async fn watch(uplink: Arc<Uplink>, live: LiveAccounts, server: Option<Serve
         if next.is_empty() {
             asked.clear();
         }
-        join_all(next.iter().map(async |live| {
-            let answered = tokio::time::timeout(PATIENCE, live.account().ping()).await;
-            uplink.note(live.id(), answered.is_ok_and(|answer| answer.is_ok()));
-        }))
-        .await;
-        asked.extend(next.iter().map(|live| live.id()));
+        let (reached, telegram_answers) = ask(&next, server.as_ref()).await;
+        for (live, reached) in next.iter().zip(reached) {
+            // A machine that is too busy for its accounts would move them to the others, which are busier then.
+            if reached || !telegram_answers {
+                uplink.note(live.id(), reached);
+            }
+            asked.insert(live.id());
+        }
+    }
+}
+
+/// Asks accounts, each of which answers or not; when they take long, Telegram itself is asked too.
+async fn ask(accounts: &[Arc<Live>], server: Option<&Server>) -> (Vec<bool>, bool) {
+    let answers = join_all(accounts.iter().map(async |live| {
+        let answered = tokio::time::timeout(PATIENCE, live.account().ping()).await;
+        answered.is_ok_and(|answer| answer.is_ok())
+    }));
+    tokio::pin!(answers);
+    let doubt = async {
+        tokio::time::sleep(DOUBT_AFTER).await;
+        match server {
+            Some(server) => server.answers(PATIENCE.saturating_sub(DOUBT_AFTER)).await,
+            None => false,
+        }
+    };
+    tokio::select! {
+        reached = &mut answers => (reached, false),
+        answered = doubt => (answers.await, answered),
     }
 }
 
