@@ -95,7 +95,6 @@ impl Soak {
             if gone >= 1.0 {
                 break;
             }
-            stage.may_abandon.store(gone < 0.2, Relaxed);
             let ending = self.ending(cycle, gone);
             target = self.turmoil(&stage, target, turmoil, ending).await?;
             life += u32::from(ending.is_some());

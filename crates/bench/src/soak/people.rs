@@ -73,7 +73,7 @@ async fn come(stage: &Stage, caller: &mut Caller, rng: &mut StdRng, person: &Per
             stage.count("logins cancelled");
             Ok(None)
         }
-        12..15 if stage.may_abandon.load(Relaxed) => {
+        12..15 if stage.may_abandon.fetch_update(Relaxed, Relaxed, |left: u32| left.checked_sub(1)).is_ok() => {
             stage.count("logins left to expire");
             Ok(None)
         }
@@ -182,8 +182,13 @@ async fn move_on(stage: &Stage, caller: &mut Caller, rng: &mut StdRng, person: &
             Ok(false)
         }
         50..75 => {
-            caller.insist(stage, Method::POST, &format!("{path}/reconnect"), Some(&json!({})), None).await?;
+            let path = format!("{path}/reconnect");
+            let (status, answer) = caller.insist(stage, Method::POST, &path, Some(&json!({})), None).await?;
             stage.count("reconnects");
+            // The session is dead: a login for the same account begins.
+            if status == 202 {
+                follow(stage, caller, person, &answer, false).await?;
+            }
             Ok(false)
         }
         _ => {

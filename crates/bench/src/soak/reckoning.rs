@@ -106,7 +106,12 @@ fn compare<'a>(
             "cancelled" => (arrivals == 0, "messages cancelled by a log-out"),
             "unknown" => {
                 unknown.push(row);
-                (arrivals <= 1 && killed && row.route == "bot", "messages unknown after a kill")
+                // An account's message is repeated until it is answered, unless its session ends before.
+                if row.route == "account" {
+                    (arrivals <= 1, "messages unknown because a session ended before the answer")
+                } else {
+                    (arrivals <= 1 && killed, "messages unknown because of a kill")
+                }
             }
             _ => (false, "messages in another state"),
         };

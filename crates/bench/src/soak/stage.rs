@@ -1,7 +1,7 @@
 //! What everybody in the soak shares: the service's present address, the people, the bots, and what was noted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub const PEOPLE: usize = 50;
 pub const BOTS: usize = 10;
 /// People who write to accounts, and to whom accounts write.
 const FRIENDS: usize = 6;
+/// Logins that are left to expire: at the beginning, so that they do within a long run.
+const ABANDONED: u32 = 10;
 /// People of each bot; the last of them never started it.
 const USERS_OF_A_BOT: usize = 5;
 /// Longer than the service takes for any request.
@@ -78,8 +80,8 @@ pub struct Stage {
     pub friends: Vec<UserId>,
     /// The turmoil of this cycle is over: everybody ends what they are at.
     pub over: AtomicBool,
-    /// Logins may still be left to expire: those of the beginning expire within the run.
-    pub may_abandon: AtomicBool,
+    /// So many logins may still be left to expire.
+    pub may_abandon: AtomicU32,
     /// Sessions that were used from two places, as far as that was told already.
     pub duplicated: AtomicU64,
     endpoint: RwLock<Endpoint>,
@@ -108,7 +110,7 @@ impl Stage {
             bots: Vec::new(),
             friends,
             over: AtomicBool::new(false),
-            may_abandon: AtomicBool::new(true),
+            may_abandon: AtomicU32::new(ABANDONED),
             duplicated: AtomicU64::new(0),
             endpoint: RwLock::new(endpoint),
             notes: Mutex::default(),
