@@ -96,6 +96,15 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         rate: u32,
     },
+    /// A day compressed: logins, log-outs, sends, cuts and restarts at random must leave memory, descriptors and rows flat
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
+        /// Begins the same run of chances again; without it, another one
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 impl Cli {
@@ -106,8 +115,8 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
-            // Not a load on bots: see `logins` and `accounts`.
-            Some(Command::Logins | Command::Accounts { .. }) => Vec::new(),
+            // Not a load on bots: see `logins`, `accounts` and `soak`.
+            Some(Command::Logins | Command::Accounts { .. } | Command::Soak { .. }) => Vec::new(),
             None => vec![
                 idle(),
                 arrival(100, 8, 20),

@@ -17,7 +17,8 @@ use crate::system::Service;
 
 /// Where logins begin.
 pub const CONNECT: &str = "/api/integrations/telegram/connect";
-const PASSWORD: &str = "correct horse battery staple";
+/// The password of everybody who has one.
+pub const PASSWORD: &str = "correct horse battery staple";
 /// How often a login is looked at: the resolution of what is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How often the API is asked for something else meanwhile.

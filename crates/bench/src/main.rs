@@ -6,6 +6,7 @@
 //! - [`load`], [`client`], [`pace`]: requests at a fixed rate (open loop) or as fast as they are answered (closed loop);
 //! - [`logins`]: from the scan of a QR code to the connected account;
 //! - [`accounts`]: thousands of connected accounts;
+//! - [`soak`]: everything at random for long, and what must not grow meanwhile;
 //! - [`telegram`], [`ledger`]: the stand-in, and which message arrived when and how often;
 //! - [`system`]: what is measured: the service, or another stack with the same API;
 //! - [`processes`]: processor time and memory of what is measured, and of everything else;
@@ -22,6 +23,7 @@ mod processes;
 mod report;
 mod run;
 mod scenario;
+mod soak;
 mod summary;
 mod system;
 mod telegram;

@@ -123,6 +123,16 @@ fn raise(peaks: &Mutex<BTreeMap<Part, f64>>, now: BTreeMap<Part, f64>) {
     }
 }
 
+/// Memory by part, in MiB, with what is shared divided among those who share it.
+pub fn memory(roots: &[u32]) -> BTreeMap<Part, f64> {
+    by_part(&tree(roots), |process| proportional(process.pid))
+}
+
+/// How many entries a folder of a process has, such as `fd` or `task`.
+pub fn entries(pid: u32, folder: &str) -> std::io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/{folder}"))?.count())
+}
+
 /// The roots and everything below them.
 fn tree(roots: &[u32]) -> Vec<Process> {
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();

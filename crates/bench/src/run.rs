@@ -10,6 +10,7 @@ use crate::cli::{Cli, Command, Options};
 use crate::logins;
 use crate::report::{self, Record};
 use crate::scenario::Scenario;
+use crate::soak;
 use crate::system::{Baseline, Running, Service, System};
 use crate::telegram::Telegram;
 
@@ -20,6 +21,9 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
     if let Some(Command::Accounts { count, rate }) = cli.command {
         return accounts::run(&cli.options, count, rate).await;
+    }
+    if let Some(Command::Soak { minutes, seed }) = cli.command {
+        return soak::run(&cli.options, minutes, seed.unwrap_or_else(rand::random)).await;
     }
     let scenarios = cli.scenarios();
     let options = &cli.options;

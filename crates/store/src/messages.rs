@@ -295,11 +295,15 @@ pub async fn change(
     Ok(row)
 }
 
-/// Cancels everything of a sender that waits; returns how many.
+/// Gives up everything of a sender that waits; returns how many. What was tried without an answer may have arrived: it is not
+/// `cancelled` but `unknown`.
 pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str) -> Result<u64, sqlx::Error> {
-    let done: Vec<(Uuid, i32, Option<i64>)> = sqlx::query_as(
-        "UPDATE messages SET status = 'cancelled', finished_at = now(), error_code = $2, not_before = NULL
-         WHERE sender_id = $1 AND status IN ('scheduled', 'queued') RETURNING id, user_id, chat_id",
+    let done: Vec<(Uuid, i32, Option<i64>, String)> = sqlx::query_as(
+        "UPDATE messages m SET finished_at = now(), error_code = $2, not_before = NULL, status = CASE
+             WHEN m.attempts > 0
+                  AND EXISTS (SELECT 1 FROM message_attempts a WHERE a.message_id = m.id AND a.outcome = 'unknown')
+             THEN 'unknown' ELSE 'cancelled' END
+         WHERE sender_id = $1 AND status IN ('scheduled', 'queued') RETURNING id, user_id, chat_id, status",
     )
     .bind(sender_id)
     .bind(code)
@@ -307,9 +311,9 @@ pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str
     .await?;
     sqlx::query(
         "INSERT INTO events (id, user_id, type, resource_id, data)
-         SELECT e, u, 'message.cancelled', m,
-                jsonb_build_object('status', 'cancelled', 'sender_id', $4::uuid, 'chat_id', c, 'code', $5::text)
-         FROM unnest($1::uuid[], $2::int[], $3::uuid[], $6::bigint[]) AS t(e, u, m, c)",
+         SELECT e, u, 'message.' || s, m,
+                jsonb_build_object('status', s, 'sender_id', $4::uuid, 'chat_id', c, 'code', $5::text)
+         FROM unnest($1::uuid[], $2::int[], $3::uuid[], $6::bigint[], $7::text[]) AS t(e, u, m, c, s)",
     )
     .bind(done.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(done.iter().map(|d| d.1).collect::<Vec<_>>())
@@ -317,6 +321,7 @@ pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str
     .bind(sender_id)
     .bind(code)
     .bind(done.iter().map(|d| d.2).collect::<Vec<_>>())
+    .bind(done.iter().map(|d| d.3.as_str()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(done.len() as u64)

@@ -55,6 +55,12 @@ impl Service {
         Self { environment, ..self }
     }
 
+    /// The same with more settings than it has.
+    pub fn with_more(mut self, environment: Vec<(&'static str, String)>) -> Self {
+        self.environment.extend(environment);
+        self
+    }
+
     /// Starts it unless it runs in this mode already, and connects what lacks of the bots.
     pub async fn ready(&mut self, bots: usize, worker: bool) -> Result<Target> {
         if self.running.as_ref().is_some_and(|running| running.worker != worker) {
@@ -136,6 +142,27 @@ impl Service {
     /// Ends it and starts it again on the same data.
     pub async fn restart(&mut self) -> Result<Target> {
         let running = self.end().await?.ok_or("the service does not run")?;
+        self.again(running).await
+    }
+
+    /// Kills it, so that it can put nothing in order, and starts it again on the same data.
+    pub async fn kill_and_restart(&mut self) -> Result<Target> {
+        let mut running = self.running.take().ok_or("the service does not run")?;
+        running.process.kill().await?;
+        self.again(running).await
+    }
+
+    /// The data folder of the service that runs.
+    pub fn folder(&self) -> Option<&Path> {
+        self.running.as_ref().map(|running| running.folder.as_path())
+    }
+
+    /// What it has written, and what its predecessors have.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    async fn again(&mut self, running: Running) -> Result<Target> {
         let bots = running.bots;
         let mut running = self.start_in(running.folder, running.worker).await?;
         running.bots = bots;

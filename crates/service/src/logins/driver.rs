@@ -7,6 +7,7 @@ use std::{
 
 use chrono::Utc;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use telegram::{
     accounts::{
         Client, LoginRow, LoginStatus,
@@ -206,14 +207,23 @@ impl Driver {
     }
 
     async fn settle(&mut self, account: Account, started: Instant) -> Step<()> {
-        let finished = finish::store(&self.context, &self.row, account).await?;
         self.busy += started.elapsed();
-        match finished {
-            finish::Finished::Connected { account_id, user } => {
+        let end = finish::End { input: self.answered.take(), busy_ms: self.take_busy() };
+        match finish::store(&self.context, &self.row, account, end).await? {
+            finish::Finished::Stored(row) => {
+                self.row = *row;
+                self.count(LoginStatus::Done);
+                Ok(())
+            }
+            finish::Finished::Known { account_id, user, end } => {
+                self.answered = end.input;
                 let step = json!({ "type": "done", "user": user });
                 self.end(LoginStatus::Done, &step, Some(account_id)).await
             }
-            finish::Finished::Refused { code, detail } => self.fail(code, detail, None).await,
+            finish::Finished::Refused { code, detail, end } => {
+                self.answered = end.input;
+                self.fail(code, detail, None).await
+            }
         }
     }
 
@@ -273,13 +283,21 @@ impl Driver {
     /// Ends the login: nothing secret of it is kept.
     async fn end(&mut self, status: LoginStatus, step: &Value, account_id: Option<Uuid>) -> Step<()> {
         self.write(status, step, None, None, account_id, None).await?;
-        let result = status.name();
-        metrics::counter!("integrations_logins_total", "result" => result).increment(1);
+        self.count(status);
+        Ok(())
+    }
+
+    fn count(&self, status: LoginStatus) {
+        metrics::counter!("integrations_logins_total", "result" => status.name()).increment(1);
         if status == LoginStatus::Done {
             let seconds = Duration::from_millis(self.row.busy_ms.unsigned_abs()).as_secs_f64();
             metrics::histogram!("integrations_connect_seconds").record(seconds);
         }
-        Ok(())
+    }
+
+    /// The time since the last save, in milliseconds; it begins anew.
+    fn take_busy(&mut self) -> i64 {
+        i64::try_from(std::mem::take(&mut self.busy).as_millis()).unwrap_or(i64::MAX)
     }
 
     async fn write(
@@ -291,7 +309,7 @@ impl Driver {
         sender_id: Option<Uuid>,
         problem: Option<&Value>,
     ) -> Step<()> {
-        let busy_ms = i64::try_from(std::mem::take(&mut self.busy).as_millis()).unwrap_or(i64::MAX);
+        let busy_ms = self.take_busy();
         let progress = Progress {
             id: self.id,
             worker_id: self.context.ownership.worker_id,
@@ -306,11 +324,9 @@ impl Driver {
         };
         let _turn = self.context.writing.acquire().await.map_err(Error::internal)?;
         let mut tx = self.context.pool.begin().await?;
-        let Some(row) = logins::save(&mut *tx, &progress).await? else {
+        let Some(row) = save(&mut tx, &progress).await? else {
             return Err(Error::internal("the login has another driver now"));
         };
-        let data = json!({ "status": row.status, "step": row.step["type"], "account_id": row.sender_id });
-        store::events::insert(&mut *tx, row.user_id, "login.changed", row.id, &data).await?;
         if status == LoginStatus::Failed {
             let detail = step["detail"].as_str().unwrap_or_default();
             let log = store::logs::NewLog {
@@ -337,4 +353,12 @@ fn describe(problem: &Problem) -> Value {
     json!({
         "code": problem.code, "detail": problem.detail, "retry_after": problem.retry_after().map(|wait| wait.as_secs()),
     })
+}
+
+/// Writes where a login stands, with its event; `None` when it has another driver now.
+pub(super) async fn save(tx: &mut PgConnection, progress: &Progress<'_>) -> Result<Option<LoginRow>, sqlx::Error> {
+    let Some(row) = logins::save(&mut *tx, progress).await? else { return Ok(None) };
+    let data = json!({ "status": row.status, "step": row.step["type"], "account_id": row.sender_id });
+    store::events::insert(&mut *tx, row.user_id, "login.changed", row.id, &data).await?;
+    Ok(Some(row))
 }

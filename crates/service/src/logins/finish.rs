@@ -4,34 +4,50 @@ use serde_json::{Value, json};
 use store::leases;
 use telegram::{
     accounts::{
-        AccountRow, AccountStatus, LoginRow,
+        AccountRow, AccountStatus, LoginRow, LoginStatus,
+        logins::Progress,
         table::{self, Proven},
     },
     mtproto::{Account, AccountUser, mask_phone},
 };
 use uuid::Uuid;
 
-use super::{Context, former};
+use super::{Context, driver, former};
 use crate::{Error, Result, platforms::telegram_accounts::session_purpose, queue::Hint};
 
 /// The constraints that two logins of one account at the same moment meet.
 const UNIQUE: [&str; 2] = ["telegram_sessions_telegram_user_id_key", "telegram_sessions_fingerprint_key"];
 
+/// What the end of a login is stored with.
+pub struct End {
+    /// The input that led to it.
+    pub input: Option<Uuid>,
+    /// Milliseconds that the service and Telegram took for it.
+    pub busy_ms: i64,
+}
+
 /// How a login ended at our side.
 pub enum Finished {
-    /// The account is connected.
-    Connected {
+    /// The account is connected, and the login is done: both in one transaction. A login that went on after its account is stored
+    /// would use the account's session from a second place.
+    Stored(Box<LoginRow>),
+    /// The account was connected already; the login has still to be ended.
+    Known {
         /// Its row.
         account_id: Uuid,
         /// Who it is, for the login's last step.
         user: Value,
+        /// As it was given.
+        end: End,
     },
-    /// It cannot be this user's.
+    /// It cannot be this user's; the login has still to be ended.
     Refused {
         /// Stable code.
         code: &'static str,
         /// What to do.
         detail: &'static str,
+        /// As it was given.
+        end: End,
     },
 }
 
@@ -46,7 +62,7 @@ enum Plan {
 }
 
 /// Stores the account of a finished login or import, and hands its connection on.
-pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Result<Finished> {
+pub async fn store(context: &Context, login: &LoginRow, account: Account, end: End) -> Result<Finished> {
     let user = account.user().clone();
     let shown = json!({
         "id": user.id, "name": display_name(&user), "username": user.username, "phone": mask_phone(&user.phone),
@@ -63,20 +79,32 @@ pub async fn store(context: &Context, login: &LoginRow, account: Account) -> Res
                 tx.rollback().await?;
                 drop(turn);
                 discard(context, login, account).await;
-                return Ok(Finished::Connected { account_id: row.id, user: shown });
+                return Ok(Finished::Known { account_id: row.id, user: shown, end });
             }
             Plan::Refuse(code, detail) => {
                 tx.rollback().await?;
                 drop(turn);
                 discard(context, login, account).await;
-                return Ok(Finished::Refused { code, detail });
+                return Ok(Finished::Refused { code, detail, end });
             }
         };
         match write(context, &mut tx, login, &account, existing).await {
-            Ok((row, owned)) => {
-                hand_on(context, tx, row.id, row.login_epoch, owned, account).await?;
-                return Ok(Finished::Connected { account_id: row.id, user: shown });
-            }
+            Ok((row, owned)) => match done(context, &mut tx, login, row.id, &shown, &end).await {
+                Ok(Some(done)) => {
+                    hand_on(context, tx, row.id, row.login_epoch, owned, account).await?;
+                    return Ok(Finished::Stored(Box::new(done)));
+                }
+                Ok(None) => {
+                    // The session is the other driver's now: it is not logged out.
+                    account.close().await;
+                    return Err(Error::internal("the login has another driver now"));
+                }
+                Err(error) => {
+                    drop((tx, turn));
+                    discard(context, login, account).await;
+                    return Err(error.into());
+                }
+            },
             Err(error) if !last && is_race(&error) => {}
             Err(error) => {
                 drop((tx, turn));
@@ -155,6 +183,30 @@ async fn write(
     };
     store::logs::insert(&mut *tx, &log).await?;
     Ok((row, owned))
+}
+
+/// Ends the login; nothing secret of it is kept.
+async fn done(
+    context: &Context,
+    tx: &mut sqlx::PgConnection,
+    login: &LoginRow,
+    account_id: Uuid,
+    user: &Value,
+    end: &End,
+) -> Result<Option<LoginRow>, sqlx::Error> {
+    let progress = Progress {
+        id: login.id,
+        worker_id: context.ownership.worker_id,
+        status: LoginStatus::Done,
+        step: &json!({ "type": "done", "user": user }),
+        qr: None,
+        state: None,
+        sender_id: Some(account_id),
+        input: end.input,
+        problem: None,
+        busy_ms: end.busy_ms,
+    };
+    driver::save(tx, &progress).await
 }
 
 /// Commits, and lets the connection go on here; where another worker owns the account, it ends here before the other may connect.

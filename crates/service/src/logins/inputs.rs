@@ -75,7 +75,11 @@ impl Inputs {
     /// row, and says when there is none.
     pub async fn give(&self, input: Input) -> Result<()> {
         let Some(local) = &self.local else { return self.pass_on(input).await };
-        local.send(input).map_err(|_| Error::internal("the manager of logins has ended"))
+        match local.send(input) {
+            Ok(()) => Ok(()),
+            // This process is about to end: another one, or the next, goes on with the login.
+            Err(mpsc::error::SendError(input)) => self.pass_on(input).await,
+        }
     }
 
     /// Passes an input on to the other processes.
