@@ -9,6 +9,7 @@ use telegram::{
 use uuid::Uuid;
 
 use crate::common::app::{TestApp, id_of};
+use crate::common::eventually;
 use crate::people::{begin_phone, connected_with_friends, login_path, start};
 
 /// Whether one of the stored events holds a text.
@@ -60,7 +61,10 @@ async fn what_came_while_the_account_was_away_is_told_after_the_restart() {
 #[tokio::test]
 async fn only_the_owner_of_an_account_stores_what_it_is_told() {
     let app = start().await;
-    let (account, _) = connected_with_friends(&app, 1).await;
+    let (account, friends) = connected_with_friends(&app, 1).await;
+    // The owner takes the lease once more when it goes on with the login's connection.
+    app.sim.accounts().deliver(friends[0], account.person.id, "it goes on").unwrap();
+    eventually("the owner takes updates", async || stored(&app, "it goes on").await).await;
     let owner = "SELECT worker_id, epoch FROM sender_leases WHERE sender_id = $1";
     let (worker_id, epoch): (Uuid, i64) = sqlx::query_as(owner).bind(account.id).fetch_one(&app.pool).await.unwrap();
     let login = "SELECT login_epoch FROM telegram_sessions WHERE id = $1";
