@@ -4,7 +4,7 @@
 help:
 	@echo "make run    start the service with a simulated Telegram; needs nothing configured"
 	@echo "make test   check formatting, lints and dependencies, and run all tests"
-	@echo "make test-long  run the tests that take longer: the service killed ten times with a thousand messages on their way"
+	@echo "make test-long  run the tests that take longer: the service killed ten times with a thousand messages on their way; a soak of 30 minutes"
 	@echo "make bench  measure a release build; with BASELINE=<folder>, the stack in that folder too, in turn"
 	@echo "make setup  install what the two need, which they also do by themselves"
 
@@ -19,7 +19,8 @@ test:
 
 test-long:
 	@scripts/setup.sh
-	@KILLS=10 cargo test --locked -p service --test journeys killed -- --nocapture
+	@cargo test --locked -p service --test process killed -- --nocapture
+	@scripts/bench.sh soak --minutes 30
 
 bench:
 	@scripts/bench.sh
