@@ -65,6 +65,14 @@ fi
 
 check "make run" scripts/check-run.sh
 
+# The soak of `make test-long` in short: too short to judge memory, long enough to lose or double something.
+soak() {
+    local bin=${CARGO_TARGET_DIR:-target}/debug
+    cargo build --locked --quiet -p service -p bench &&
+        "$bin/bench" --integrations "$bin/integrations" --out target/soak soak --minutes 1
+}
+check soak soak
+
 [[ ${#failures[@]} -gt 0 ]] && echo "failed: ${failures[*]}"
 echo "$passed passed, $failed failed"
 [[ ${#failures[@]} -eq 0 ]]

@@ -3,6 +3,7 @@
 use serde_json::json;
 use telegram_sim::mtproto::NewAccount;
 
+use crate::common::eventually;
 use crate::people::{
     ACCOUNTS, PASSWORD, Person, account_of, accounts, begin, begin_qr, connect, login_path, login_step, login_until,
     password, start,
@@ -119,4 +120,29 @@ async fn the_account_of_another_user_stays_theirs() {
     assert_eq!((&failed["status"], &failed["step"]["code"]), (&json!("failed"), &json!("account_connected_elsewhere")));
     assert!(accounts(&other).await.is_empty());
     assert_eq!(person.sessions(&app), 1);
+}
+
+#[tokio::test]
+async fn the_account_is_stored_with_the_end_of_its_login_or_not_at_all() {
+    let app = start().await;
+    // As if the process died between the two.
+    sqlx::raw_sql(
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$ BEGIN RAISE 'refused'; END; $$ LANGUAGE plpgsql;
+         CREATE TRIGGER refuse BEFORE UPDATE ON logins FOR EACH ROW WHEN (NEW.status = 'done') EXECUTE FUNCTION refuse()",
+    )
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    let person = Person::new(&app.sim);
+    let login = begin_qr(&app.user).await;
+    person.scan(&app, &login);
+    eventually("the session is given up", async || {
+        app.sim.accounts().counters().methods.contains_key("auth.logOut") && person.sessions(&app) == 0
+    })
+    .await;
+    assert!(accounts(&app.user).await.is_empty());
+    sqlx::raw_sql("DROP FUNCTION refuse CASCADE").execute(&app.pool).await.unwrap();
+    let account = connect(&app, &person).await;
+    assert_eq!(account.now(&app).await["status"], "active");
+    assert_eq!(app.sim.accounts().counters().auth_key_duplicated, 0);
 }

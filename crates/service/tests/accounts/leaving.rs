@@ -45,6 +45,24 @@ async fn it_is_logged_out_at_telegram_and_what_waited_is_cancelled() {
 }
 
 #[tokio::test]
+async fn what_may_have_arrived_is_not_called_cancelled() {
+    let app = start().await;
+    let person = Person::new(&app.sim);
+    let friend = friends_of(&app, &person, 1)[0];
+    let account = connect(&app, &person).await;
+    // Taken without an answer; the repeat has to wait, and never comes.
+    app.sim.accounts().add_fault(Fault::new("messages.sendMessage", Action::TakeThenCut).times(1));
+    account.refuse(&app, "messages.sendMessage", 420, "FLOOD_WAIT_600", 1);
+    let message = account.send(&app, friend, "it came").await;
+    app.until_refused(message).await;
+    disconnect(&app, &account).await;
+    let unknown = app.until(message, "unknown").await;
+    assert_eq!(unknown["error_code"], "sender_deleted");
+    assert_eq!(app.arrived("it came"), 1);
+    until_erased(&app).await;
+}
+
+#[tokio::test]
 async fn it_is_logged_out_also_when_telegram_does_not_answer_at_first() {
     let app = start().await;
     let account = connected(&app).await;
