@@ -39,6 +39,9 @@ use crate::system::{Service, Target};
 /// How long the turmoil of a cycle lasts in a long run, and in one of a few minutes.
 const LONG: Duration = Duration::from_secs(40);
 const SHORT: Duration = Duration::from_secs(8);
+/// What a connection of an account takes in a process whose connections come and go, in MiB: two buffers of 1 MiB. How many people are
+/// there in a calm is chance, and must not hide or feign growth.
+const BUFFERS: f64 = 2.2;
 /// Nobody does anything for so long before something is measured.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long people may take to end what they are at.
@@ -201,14 +204,17 @@ impl Soak {
         let pid = std::fs::read_to_string(folder.join("postgres/cluster/postmaster.pid"))?;
         let postgres = pid.lines().next().unwrap_or_default().parse()?;
         let memory = processes::memory(&[service, postgres]);
-        sample.insert("service, MiB".to_owned(), memory.get(&Part::Service).copied().unwrap_or_default());
-        sample.insert("PostgreSQL, MiB".to_owned(), memory.get(&Part::Postgres).copied().unwrap_or_default());
-        for (what, folder) in [("descriptors", "fd"), ("threads", "task")] {
-            let count = u32::try_from(processes::entries(service, folder)?)?;
-            sample.insert(what.to_owned(), count.into());
-        }
         let open = u32::try_from(self.sim.accounts().counters().connections_open)?;
         sample.insert("connections to Telegram".to_owned(), open.into());
+        let own = memory.get(&Part::Service).copied().unwrap_or_default();
+        sample.insert("service, MiB".to_owned(), own);
+        sample.insert("service without buffers, MiB".to_owned(), own - f64::from(open) * BUFFERS);
+        sample.insert("PostgreSQL, MiB".to_owned(), memory.get(&Part::Postgres).copied().unwrap_or_default());
+        let descriptors = f64::from(u32::try_from(processes::entries(service, "fd")?)?);
+        sample.insert("descriptors".to_owned(), descriptors);
+        sample.insert("descriptors but those to Telegram".to_owned(), descriptors - f64::from(open));
+        let threads = f64::from(u32::try_from(processes::entries(service, "task")?)?);
+        sample.insert("threads".to_owned(), threads);
         Ok(())
     }
 }
