@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::openapi::Problem;
 use crate::{
-    Error, Result,
+    Result,
     app::App,
     http::{Cursor, Json, Limit, Page, Path, Query},
     usecases::{Caller, messages},
@@ -183,7 +183,7 @@ pub async fn list(
 ) -> Result<Json<Page<MessageView>>> {
     let filter = MessageFilter {
         user_id: None,
-        statuses: statuses(query.status)?,
+        statuses: super::statuses(&STATUSES, query.status)?,
         sender_id: query.sender_id,
         chat_id: query.chat_id,
         from: query.from,
@@ -192,16 +192,6 @@ pub async fn list(
     let slice = Slice { rows: query.limit.rows(), before: query.cursor.map(|c| c.0) };
     let rows = messages::list(&app, &caller, filter, slice).await?;
     Ok(Json(Page::new(rows, query.limit, |row| row.id).map(MessageView::from)))
-}
-
-fn statuses(text: Option<String>) -> Result<Vec<String>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-    if let Some(bad) = names.iter().find(|name| !STATUSES.contains(&name.as_str())) {
-        let message = format!("has the unknown state `{}`; there are: {}", bad.escape_debug(), STATUSES.join(", "));
-        return Err(Error::invalid_parameter("status", message));
-    }
-    Ok(names)
 }
 
 /// Gets a message with its attempts.

@@ -28,6 +28,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    Error, Result,
     app::App,
     auth::Identity,
     error::page,
@@ -143,4 +144,15 @@ async fn refuse_parameters(
 fn answer(status: u16, body: serde_json::Value) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     (status, crate::http::Json(body)).into_response()
+}
+
+/// The states that a list is asked for, separated by commas; none is all.
+fn statuses(known: &[&str], text: Option<String>) -> Result<Vec<String>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if let Some(bad) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let message = format!("has the unknown state `{}`; there are: {}", bad.escape_debug(), known.join(", "));
+        return Err(Error::invalid_parameter("status", message));
+    }
+    Ok(names)
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::openapi::Problem;
 use crate::{
-    Error, Result,
+    Result,
     app::App,
     http::{Cursor, Json, Limit, Page, Path, Query},
     usecases::{Caller, tasks},
@@ -127,21 +127,14 @@ pub struct ListTasks {
     )
 )]
 pub async fn list(State(app): State<Arc<App>>, Query(query): Query<ListTasks>) -> Result<Json<Page<TaskView>>> {
-    let filter =
-        TaskFilter { statuses: statuses(query.status)?, name: query.name, queue: query.queue.map(Priority::rank) };
+    let filter = TaskFilter {
+        statuses: super::statuses(&STATUSES, query.status)?,
+        name: query.name,
+        queue: query.queue.map(Priority::rank),
+    };
     let slice = Slice { rows: query.limit.rows(), before: query.cursor.map(|c| c.0) };
     let rows = tasks::list(&app, &filter, slice).await?;
     Ok(Json(Page::new(rows, query.limit, |row| row.id).map(TaskView::from)))
-}
-
-fn statuses(text: Option<String>) -> Result<Vec<String>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-    if let Some(bad) = names.iter().find(|name| !STATUSES.contains(&name.as_str())) {
-        let message = format!("has the unknown state `{}`; there are: {}", bad.escape_debug(), STATUSES.join(", "));
-        return Err(Error::invalid_parameter("status", message));
-    }
-    Ok(names)
 }
 
 /// Gets a background task.
