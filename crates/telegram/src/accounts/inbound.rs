@@ -17,10 +17,28 @@ pub struct Inbound {
     pub user_id: i32,
     /// The login that the positions belong to.
     pub login_epoch: i32,
-    /// Types and data of the events, in order.
-    pub events: Vec<(&'static str, Value)>,
+    /// What happened, in order.
+    pub events: Vec<InboundEvent>,
     /// The streams that moved.
     pub moved: Vec<StreamPosition>,
+}
+
+/// One event.
+#[derive(Debug, Clone)]
+pub struct InboundEvent {
+    /// A UUIDv7, by which an event is stored once also where the database took it and its answer was lost.
+    pub id: Uuid,
+    /// Its type.
+    pub kind: &'static str,
+    /// What it tells.
+    pub data: Value,
+}
+
+impl InboundEvent {
+    /// An event with an id of its own.
+    pub fn new(kind: &'static str, data: Value) -> Self {
+        Self { id: Uuid::now_v7(), kind, data }
+    }
 }
 
 /// Stores what happened to many accounts in one commit. An item's output is false when this worker does not own the account any
@@ -53,6 +71,7 @@ WITH owned AS (
     SELECT e.id, o.user_id, e.type, e.sender_id, e.data
     FROM unnest($12::uuid[], $13::uuid[], $14::text[], $15::jsonb[]) AS e(id, sender_id, type, data)
     JOIN owned o USING (sender_id)
+    ON CONFLICT (id) DO NOTHING
 )
 SELECT sender_id FROM owned";
 
@@ -75,25 +94,29 @@ impl Commit for StoreInbound {
             .bind(moved().map(|(_, moved)| moved.qts).collect::<Vec<_>>())
             .bind(moved().map(|(_, moved)| moved.date).collect::<Vec<_>>())
             .bind(moved().map(|(_, moved)| moved.seq).collect::<Vec<_>>())
-            .bind(events().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(events().map(|(_, event)| event.id).collect::<Vec<_>>())
             .bind(events().map(|(sender, _)| sender).collect::<Vec<_>>())
-            .bind(events().map(|(_, (kind, _))| *kind).collect::<Vec<_>>())
-            .bind(events().map(|(_, (_, data))| data.clone()).collect::<Vec<_>>())
+            .bind(events().map(|(_, event)| event.kind).collect::<Vec<_>>())
+            .bind(events().map(|(_, event)| event.data.clone()).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         Ok(items.iter().map(|item| owned.contains(&item.lease.sender_id)).collect())
     }
 }
 
-/// The positions of an account under its present login.
+/// The positions of an account under its present login. What this worker gave to the database before, on a connection that broke
+/// meanwhile, is in them or is not stored any more: both lock the lease.
 pub async fn positions(pool: &PgPool, id: Uuid, login_epoch: i32) -> Result<Vec<StreamPosition>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("SELECT FROM sender_leases WHERE sender_id = $1 FOR UPDATE").bind(id).execute(&mut *tx).await?;
     let rows: Vec<(i64, i32, i32, i32, i32)> = sqlx::query_as(
         "SELECT channel_id, pts, qts, date, seq FROM account_positions WHERE sender_id = $1 AND login_epoch = $2",
     )
     .bind(id)
     .bind(login_epoch)
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     let position = |(channel_id, pts, qts, date, seq)| StreamPosition { channel_id, pts, qts, date, seq };
     Ok(rows.into_iter().map(position).collect())
 }

@@ -13,7 +13,7 @@ use store::{group::Group, leases::Lease};
 use telegram::{
     accounts::{
         AccountStatus,
-        inbound::{Inbound, StoreInbound},
+        inbound::{Inbound, InboundEvent, StoreInbound},
         table,
     },
     mtproto::{
@@ -236,7 +236,7 @@ impl Keeper {
     async fn store(
         &self,
         stop: &CancellationToken,
-        events: Vec<(&'static str, Value)>,
+        events: Vec<InboundEvent>,
         moved: Vec<StreamPosition>,
     ) -> bool {
         let (lease, user_id, login_epoch) = (self.lease, self.user_id, self.login_epoch);
@@ -262,8 +262,8 @@ impl Keeper {
 }
 
 /// An update as an event; `None` for what the service's own sends already tell.
-fn describe(event: Event) -> Option<(&'static str, Value)> {
-    Some(match event {
+fn describe(event: Event) -> Option<InboundEvent> {
+    let (kind, data) = match event {
         Event::NewMessage(message) => ("account.message_new", describe_message(&message)),
         Event::Edited(message) => ("account.message_edited", describe_message(&message)),
         Event::Deleted { chat, message_ids } => (
@@ -275,7 +275,8 @@ fn describe(event: Event) -> Option<(&'static str, Value)> {
         }
         Event::Migrated { from, to } => ("account.chat_migrated", json!({ "from": from.get(), "to": to.get() })),
         Event::Sent { .. } => return None,
-    })
+    };
+    Some(InboundEvent::new(kind, data))
 }
 
 /// Telegram's own account, which writes login codes: they must not be stored.
