@@ -10,7 +10,10 @@ pub mod outcome;
 pub mod sender;
 pub mod text;
 
-pub use message::{Button, Content, LinkPreview, Priority, TextMessage};
+pub use message::{
+    Album, AlbumItem, Button, Content, FileRef, Forward, LinkPreview, Location, Media, MediaKind, Message, Options,
+    Poll, Priority, TextContent,
+};
 pub use outcome::{Hold, Outcome, Refusal, Verdict};
 pub use sender::{BoxFuture, Delivery, Sender};
 pub use text::{Entity, EntityKind, Text};

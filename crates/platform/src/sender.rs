@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 
-use crate::{Content, Outcome, Refusal};
+use crate::{Message, Outcome, Refusal};
 
 /// A boxed future, so that senders of all platforms stand behind one pointer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -17,9 +17,16 @@ pub struct Delivery {
     /// Numeric destination.
     pub chat_id: i64,
     /// What to send.
-    pub content: Content,
+    pub message: Message,
     /// Created with the message; every retry carries the same one, and platforms that can deduplicate do so by it.
     pub random_id: i64,
+}
+
+impl Delivery {
+    /// The random id of a further part of the message, counted from 0, which is the message's own.
+    pub fn random_id_of(&self, part: usize) -> i64 {
+        self.random_id.wrapping_add_unsigned(part as u64)
+    }
 }
 
 /// A connected sender.

@@ -13,6 +13,18 @@ pub struct Text {
     pub entities: Vec<Entity>,
 }
 
+impl Text {
+    /// Text without formatting.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), entities: Vec::new() }
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
 /// A formatted range of a text, in the shape of the Bot API's
 /// [`MessageEntity`](https://core.telegram.org/bots/api#messageentity).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -43,7 +43,7 @@ pub struct MessageView {
     /// Public name of the chat, if that was given.
     chat_name: Option<String>,
     /// The content, with its markup parsed.
-    #[schema(value_type = platform::Content)]
+    #[schema(value_type = platform::Message)]
     content: Value,
     /// The queue it waits in.
     priority: Priority,

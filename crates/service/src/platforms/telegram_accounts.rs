@@ -350,14 +350,21 @@ impl Sender for AccountSender {
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.content;
+            let Content::Text(text) = &delivery.message.content else {
+                return Outcome::Refused(Refusal {
+                    code: "content_unreadable",
+                    description: "This kind of content is not sent yet.".to_owned(),
+                    verdict: Verdict::Fail,
+                });
+            };
+            let options = &delivery.message.options;
             let (account, strangers) = (self.live.account(), self.live.strangers());
             let refused = strangers.refuse(account, delivery).await;
             let is_stranger = refused.as_ref().is_some_and(|refusal| refusal.code == PEER_FLOOD);
             let outcome = match refused {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => match self.peer(delivery.chat_id).await {
-                    Ok(peer) => account.send_text(peer, text, delivery.random_id).await,
+                    Ok(peer) => account.send_text(peer, text, options, delivery.random_id).await,
                     Err(problem) => Outcome::Refused(refusal(&problem)),
                 },
             };

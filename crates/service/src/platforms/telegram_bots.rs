@@ -204,8 +204,15 @@ impl Sender for BotSender {
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.content;
-            let outcome = self.bot.shared.bot_api.send_message(&self.bot.token, delivery.chat_id, text).await;
+            let Content::Text(text) = &delivery.message.content else {
+                return Outcome::Refused(Refusal {
+                    code: "content_unreadable",
+                    description: "This kind of content is not sent yet.".to_owned(),
+                    verdict: Verdict::Fail,
+                });
+            };
+            let options = &delivery.message.options;
+            let outcome = self.bot.shared.bot_api.send_message(&self.bot.token, delivery.chat_id, text, options).await;
             if matches!(outcome, Outcome::Sent { .. }) {
                 self.bot.lives();
             }

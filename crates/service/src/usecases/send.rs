@@ -1,7 +1,7 @@
 //! Accepting a message: checked as Telegram would check it, stored, and hinted at. 202 means that it is never lost.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::{Button, Content, Entity, LinkPreview, Priority, Text, TextMessage};
+use platform::{Button, Content, Entity, LinkPreview, Message, Options, Priority, Text, TextContent};
 use serde_json::{Value, json};
 use store::{
     idempotency,
@@ -81,7 +81,7 @@ pub async fn send(
         return Err(Error::invalid_field("/buttons", "cannot be sent by an account: send them through a bot"));
     }
     let priority = message.priority;
-    let content = Content::Text(check(message)?);
+    let message = check(message)?;
     let status = if scheduled_at.is_some() { "scheduled" } else { "queued" };
     let response = json!({
         "id": id, "status": status, "sender_id": sender_id, "priority": priority, "scheduled_at": scheduled_at,
@@ -94,8 +94,8 @@ pub async fn send(
         sender_id,
         chat_id,
         chat_name,
-        kind: content.kind(),
-        content: serde_json::to_string(&content).map_err(Error::internal)?,
+        kind: message.content.kind(),
+        content: serde_json::to_string(&message).map_err(Error::internal)?,
         priority: priority.rank(),
         scheduled_at,
         random_id: rand::random(),
@@ -169,7 +169,7 @@ fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
 }
 
 /// Checks the content as Telegram would, so that a bad message is refused now and not when its turn comes.
-fn check(message: SendText) -> Result<TextMessage> {
+fn check(message: SendText) -> Result<Message> {
     let text = match (message.parse_mode, message.entities) {
         (Some(_), Some(_)) => {
             return Err(Error::invalid_field("/entities", "cannot be combined with `parse_mode`: send one of the two"));
@@ -188,13 +188,15 @@ fn check(message: SendText) -> Result<TextMessage> {
     if message.reply_to.is_some_and(|id| id < 1 || id > i64::from(i32::MAX)) {
         return Err(Error::invalid_field("/reply_to_message_id", "must be the id of a message, 1 to 2147483647"));
     }
-    Ok(TextMessage {
-        text,
-        reply_to: message.reply_to,
-        silent: message.silent.unwrap_or_default(),
-        protected: message.protected.unwrap_or_default(),
-        link_preview: message.link_preview,
-        buttons: message.buttons,
+    Ok(Message {
+        content: Content::Text(TextContent { text, link_preview: message.link_preview }),
+        options: Options {
+            reply_to: message.reply_to,
+            topic: None,
+            silent: message.silent.unwrap_or_default(),
+            protected: message.protected.unwrap_or_default(),
+            buttons: message.buttons,
+        },
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use platform::{Content, Delivery, Hold, Outcome, Priority, Verdict};
+use platform::{Delivery, Hold, Message, Outcome, Priority, Verdict};
 use store::{
     delivery::{DueRow, FinishAttempt, FinishedMessage, StartAttempt, Started, StartedMessage},
     leases::Lease,
@@ -95,7 +95,7 @@ pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow)
 }
 
 async fn deliver(opened: &Opened, message: &StartedMessage) -> Outcome {
-    let content = match serde_json::from_value::<Content>(message.content.clone()) {
+    let content = match serde_json::from_value::<Message>(message.content.clone()) {
         Ok(content) => content,
         Err(error) => {
             return Outcome::Refused(platform::Refusal {
@@ -105,7 +105,8 @@ async fn deliver(opened: &Opened, message: &StartedMessage) -> Outcome {
             });
         }
     };
-    let delivery = Delivery { message_id: message.id, chat_id: message.chat_id, content, random_id: message.random_id };
+    let delivery =
+        Delivery { message_id: message.id, chat_id: message.chat_id, message: content, random_id: message.random_id };
     opened.sender.send(&delivery).await
 }
 

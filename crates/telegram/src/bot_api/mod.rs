@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::{Outcome, Refusal, TextMessage, Verdict};
+use platform::{Options, Outcome, Refusal, TextContent, Verdict};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,8 +59,14 @@ impl BotApi {
     }
 
     /// Sends a text to a chat.
-    pub async fn send_message(&self, token: &SecretString, chat_id: i64, message: &TextMessage) -> Outcome {
-        match self.exchange(token, "sendMessage", &SendMessage::new(chat_id, message)).await {
+    pub async fn send_message(
+        &self,
+        token: &SecretString,
+        chat_id: i64,
+        content: &TextContent,
+        options: &Options,
+    ) -> Outcome {
+        match self.exchange(token, "sendMessage", &SendMessage::new(chat_id, content, options)).await {
             Answer::Done(SentMessage { message_id }) => Outcome::Sent { platform_message_ids: vec![message_id] },
             Answer::Refused(failure) => Outcome::Refused(classify::refusal(failure)),
             Answer::NothingSent(reason) => refused("telegram_unreachable", reason, Verdict::Retry),

@@ -1,6 +1,6 @@
 //! Parameters and results of calls, in the shape of the [Bot API](https://core.telegram.org/bots/api).
 
-use platform::{Button, Entity, LinkPreview, TextMessage};
+use platform::{Button, Entity, LinkPreview, Options, TextContent};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -138,16 +138,16 @@ struct InlineKeyboard<'a> {
 }
 
 impl<'a> SendMessage<'a> {
-    pub(super) fn new(chat_id: i64, message: &'a TextMessage) -> Self {
-        let buttons = (!message.buttons.is_empty()).then_some(InlineKeyboard { inline_keyboard: &message.buttons });
+    pub(super) fn new(chat_id: i64, content: &'a TextContent, options: &'a Options) -> Self {
+        let buttons = (!options.buttons.is_empty()).then_some(InlineKeyboard { inline_keyboard: &options.buttons });
         Self {
             chat_id,
-            text: &message.text.text,
-            entities: &message.text.entities,
-            reply_parameters: message.reply_to.map(|message_id| ReplyParameters { message_id }),
-            disable_notification: message.silent,
-            protect_content: message.protected,
-            link_preview_options: message.link_preview.as_ref(),
+            text: &content.text.text,
+            entities: &content.text.entities,
+            reply_parameters: options.reply_to.map(|message_id| ReplyParameters { message_id }),
+            disable_notification: options.silent,
+            protect_content: options.protected,
+            link_preview_options: content.link_preview.as_ref(),
             reply_markup: buttons,
         }
     }

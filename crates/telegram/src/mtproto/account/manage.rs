@@ -2,7 +2,7 @@
 
 use grammers_session::types::PeerKind;
 use grammers_tl_types as tl;
-use platform::TextMessage;
+use platform::TextContent;
 
 use super::{Account, entities};
 use crate::mtproto::peer::PeerId;
@@ -11,15 +11,15 @@ use crate::mtproto::problem::Problem;
 impl Account {
     /// Replaces the text of a message that this account sent. Of the options only the link preview can change.
     /// A message that says the same already is a success.
-    pub async fn edit_text(&self, chat: PeerId, message_id: i64, message: &TextMessage) -> Result<(), Problem> {
-        let preview = message.link_preview.clone().unwrap_or_default();
-        let entities = entities::to_tl(&message.text.entities, |id| self.input_user(id));
+    pub async fn edit_text(&self, chat: PeerId, message_id: i64, content: &TextContent) -> Result<(), Problem> {
+        let preview = content.link_preview.clone().unwrap_or_default();
+        let entities = entities::to_tl(&content.text.entities, |id| self.input_user(id));
         let request = tl::functions::messages::EditMessage {
             no_webpage: preview.is_disabled.unwrap_or_default(),
             invert_media: preview.show_above_text.unwrap_or_default(),
             peer: self.find(chat).await?,
             id: telegram_id(message_id)?,
-            message: Some(message.text.text.clone()),
+            message: Some(content.text.text.clone()),
             media: None,
             reply_markup: None,
             // An empty list takes formatting away; none at all would keep it.

@@ -2,7 +2,7 @@
 
 use grammers_session::types::PeerKind;
 use grammers_tl_types as tl;
-use platform::{LinkPreview, Outcome, Refusal, TextMessage, Verdict};
+use platform::{LinkPreview, Options, Outcome, Refusal, TextContent, Verdict};
 
 use super::{Account, entities};
 use crate::mtproto::call::CallError;
@@ -15,8 +15,8 @@ impl Account {
     ///
     /// [`Outcome::Unanswered`] says that no answer came: the same message can safely be tried again on this account,
     /// with the same `random_id`. A message that an earlier try had sent is [`Outcome::Sent`] without an id.
-    pub async fn send_text(&self, peer: PeerId, message: &TextMessage, random_id: i64) -> Outcome {
-        match self.prepare(peer, message, random_id).await {
+    pub async fn send_text(&self, peer: PeerId, content: &TextContent, options: &Options, random_id: i64) -> Outcome {
+        match self.prepare(peer, content, options, random_id).await {
             Err(problem) => outcome(unsent(problem)),
             Ok(request) => match self.deliver(&request).await {
                 Ok(updates) => Outcome::Sent { platform_message_ids: sent_ids(&updates, random_id) },
@@ -27,16 +27,22 @@ impl Account {
     }
 
     /// Everything that can be found out before a byte of the message leaves.
-    async fn prepare(&self, peer: PeerId, message: &TextMessage, random_id: i64) -> Result<Request, Problem> {
-        if !message.buttons.is_empty() {
+    async fn prepare(
+        &self,
+        peer: PeerId,
+        content: &TextContent,
+        options: &Options,
+        random_id: i64,
+    ) -> Result<Request, Problem> {
+        if !options.buttons.is_empty() {
             let why = "accounts cannot send buttons: send through a bot";
             return Err(Problem::refused("bad_buttons", why));
         }
-        let reply_to = message.reply_to.map(reply_to).transpose()?;
+        let reply_to = options.reply_to.map(reply_to).transpose()?;
         self.connection.ensure().await?;
         let peer = self.find(peer).await?;
-        let entities = entities::to_tl(&message.text.entities, |id| self.input_user(id));
-        Ok(Request::new(message, peer, reply_to, entities, random_id))
+        let entities = entities::to_tl(&content.text.entities, |id| self.input_user(id));
+        Ok(Request::new(content, options, peer, reply_to, entities, random_id))
     }
 
     async fn deliver(&self, request: &Request) -> Result<tl::enums::Updates, CallError> {
@@ -79,24 +85,25 @@ enum Request {
 
 impl Request {
     fn new(
-        message: &TextMessage,
+        content: &TextContent,
+        options: &Options,
         peer: tl::enums::InputPeer,
         reply_to: Option<tl::enums::InputReplyTo>,
         entities: Vec<tl::enums::MessageEntity>,
         random_id: i64,
     ) -> Self {
-        let text = message.text.text.clone();
-        let preview = message.link_preview.clone().unwrap_or_default();
+        let text = content.text.text.clone();
+        let preview = content.link_preview.clone().unwrap_or_default();
         let entities = Some(entities).filter(|entities| !entities.is_empty());
         let invert_media = preview.show_above_text.unwrap_or_default();
         let no_webpage = preview.is_disabled.unwrap_or_default();
         match webpage(&preview).filter(|_| !no_webpage) {
             None => Self::Message(Box::new(tl::functions::messages::SendMessage {
                 no_webpage,
-                silent: message.silent,
+                silent: options.silent,
                 background: false,
                 clear_draft: false,
-                noforwards: message.protected,
+                noforwards: options.protected,
                 update_stickersets_order: false,
                 invert_media,
                 allow_paid_floodskip: false,
@@ -116,10 +123,10 @@ impl Request {
                 rich_message: None,
             })),
             Some(media) => Self::Media(Box::new(tl::functions::messages::SendMedia {
-                silent: message.silent,
+                silent: options.silent,
                 background: false,
                 clear_draft: false,
-                noforwards: message.protected,
+                noforwards: options.protected,
                 update_stickersets_order: false,
                 invert_media,
                 allow_paid_floodskip: false,
@@ -255,16 +262,17 @@ mod tests {
     #[test]
     fn a_preview_of_its_own_makes_the_message_media() {
         let peer = tl::enums::InputPeer::PeerSelf;
-        let mut message = TextMessage { silent: true, protected: true, ..TextMessage::default() };
-        let Request::Message(plain) = Request::new(&message, peer.clone(), None, Vec::new(), 7) else {
+        let mut content = TextContent::default();
+        let options = Options { silent: true, protected: true, ..Options::default() };
+        let Request::Message(plain) = Request::new(&content, &options, peer.clone(), None, Vec::new(), 7) else {
             panic!("a text without a preview is a plain message");
         };
         assert!(plain.silent && plain.noforwards && !plain.no_webpage && plain.random_id == 7);
-        message.link_preview = Some(LinkPreview { url: Some("https://a.b".to_owned()), ..LinkPreview::default() });
-        let request = Request::new(&message, peer.clone(), None, Vec::new(), 7);
+        content.link_preview = Some(LinkPreview { url: Some("https://a.b".to_owned()), ..LinkPreview::default() });
+        let request = Request::new(&content, &options, peer.clone(), None, Vec::new(), 7);
         assert!(matches!(request, Request::Media(media) if media.random_id == 7));
-        message.link_preview = Some(LinkPreview { is_disabled: Some(true), ..LinkPreview::default() });
-        let request = Request::new(&message, peer, None, Vec::new(), 7);
+        content.link_preview = Some(LinkPreview { is_disabled: Some(true), ..LinkPreview::default() });
+        let request = Request::new(&content, &options, peer, None, Vec::new(), 7);
         assert!(matches!(request, Request::Message(plain) if plain.no_webpage));
     }
 
