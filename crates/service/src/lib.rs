@@ -3,6 +3,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod broadcasts;
 pub mod commands;
 pub mod data_dir;
 pub mod database;

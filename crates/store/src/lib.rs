@@ -9,6 +9,7 @@
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
 pub mod audit;
+pub mod broadcasts;
 pub mod db;
 pub mod delivery;
 pub mod events;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgExecutor, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::{Slice, group::Commit};
@@ -108,36 +108,41 @@ impl Commit for Accept {
     type Output = Accepted;
 
     async fn commit(&self, items: &[NewMessage]) -> Result<Vec<Accepted>, sqlx::Error> {
-        // A statement can claim a key once only: a second message with the same key in this group is refused here, and its
-        // caller then finds the first one's answer.
-        let mut keys = std::collections::HashSet::new();
-        let batch: Vec<&NewMessage> =
-            items.iter().filter(|m| m.key.as_ref().is_none_or(|(key, _)| keys.insert((m.caller, key)))).collect();
-        let of = |f: fn(&NewMessage) -> Option<String>| batch.iter().map(|m| f(m)).collect::<Vec<_>>();
-        let stored: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
-            .bind(batch.iter().map(|m| m.id).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.caller).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.caller_is_admin).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.route).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.sender_id).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.chat_id).collect::<Vec<_>>())
-            .bind(of(|m| m.chat_name.clone()))
-            .bind(batch.iter().map(|m| m.kind).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.priority).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.scheduled_at).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.random_id).collect::<Vec<_>>())
-            .bind(of(|m| m.key.as_ref().map(|(key, _)| key.clone())))
-            .bind(batch.iter().map(|m| m.key.as_ref().map(|(_, hash)| hash.clone())).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.response.as_str()).collect::<Vec<_>>())
-            .bind(of(|m| m.request_id.clone()))
-            .bind(of(|m| m.traceparent.clone()))
-            .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
-            .fetch_all(&self.pool)
-            .await?;
-        let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
-        Ok(items.iter().map(|m| if stored.contains(&m.id) { Accepted::Stored } else { Accepted::Refused }).collect())
+        accept(&self.pool, items).await
     }
+}
+
+/// Accepts messages in one statement; their senders' workers have to be told.
+pub async fn accept(db: impl PgExecutor<'_>, items: &[NewMessage]) -> Result<Vec<Accepted>, sqlx::Error> {
+    // A statement can claim a key once only: a second message with the same key in this group is refused here, and its
+    // caller then finds the first one's answer.
+    let mut keys = std::collections::HashSet::new();
+    let batch: Vec<&NewMessage> =
+        items.iter().filter(|m| m.key.as_ref().is_none_or(|(key, _)| keys.insert((m.caller, key)))).collect();
+    let of = |f: fn(&NewMessage) -> Option<String>| batch.iter().map(|m| f(m)).collect::<Vec<_>>();
+    let stored: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
+        .bind(batch.iter().map(|m| m.id).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.caller).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.caller_is_admin).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.route).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.sender_id).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.chat_id).collect::<Vec<_>>())
+        .bind(of(|m| m.chat_name.clone()))
+        .bind(batch.iter().map(|m| m.kind).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.priority).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.scheduled_at).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.random_id).collect::<Vec<_>>())
+        .bind(of(|m| m.key.as_ref().map(|(key, _)| key.clone())))
+        .bind(batch.iter().map(|m| m.key.as_ref().map(|(_, hash)| hash.clone())).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.response.as_str()).collect::<Vec<_>>())
+        .bind(of(|m| m.request_id.clone()))
+        .bind(of(|m| m.traceparent.clone()))
+        .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .fetch_all(db)
+        .await?;
+    let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
+    Ok(items.iter().map(|m| if stored.contains(&m.id) { Accepted::Stored } else { Accepted::Refused }).collect())
 }
 
 /// A message as it is shown.

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod bots;
+pub mod broadcasts;
 pub mod caller;
 pub mod events;
 pub mod health;
@@ -78,6 +79,12 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::resend))
         .routes(routes!(messages::dismiss))
+        .merge(broadcasts::with_large_bodies())
+        .routes(routes!(broadcasts::get))
+        .routes(routes!(broadcasts::targets))
+        .routes(routes!(broadcasts::pause))
+        .routes(routes!(broadcasts::resume))
+        .routes(routes!(broadcasts::cancel))
         .routes(routes!(logs::list))
         .routes(routes!(events::stream))
         .routes(routes!(workers::list))

@@ -146,7 +146,7 @@ async fn accept(
     let checked = async {
         let Json(body) = body?;
         let key = key?.0.map(|key| (key, body_hash(&sender_id.to_string(), &body)));
-        send::send(app, caller, route, sender_id, convert(body)?, key).await
+        send::send(app, caller, route, sender_id, body.into_text()?, key).await
     };
     match checked.await {
         Ok((status, body)) => Ok(answer(status, body)),
@@ -159,23 +159,26 @@ async fn accept(
     }
 }
 
-fn convert(body: SendMessage) -> Result<SendText> {
-    Ok(SendText {
-        chat: target(body.chat_id)?,
-        text: body.text,
-        parse_mode: body.parse_mode,
-        entities: body.entities,
-        reply_to: body.reply_to_message_id,
-        silent: body.silent,
-        protected: body.protected,
-        link_preview: body.link_preview,
-        buttons: body.buttons,
-        priority: body.priority,
-        scheduled_at: body.scheduled_at,
-    })
+impl SendMessage {
+    /// The message as the use case takes it.
+    pub(crate) fn into_text(self) -> Result<SendText> {
+        Ok(SendText {
+            chat: target(self.chat_id)?,
+            text: self.text,
+            parse_mode: self.parse_mode,
+            entities: self.entities,
+            reply_to: self.reply_to_message_id,
+            silent: self.silent,
+            protected: self.protected,
+            link_preview: self.link_preview,
+            buttons: self.buttons,
+            priority: self.priority,
+            scheduled_at: self.scheduled_at,
+        })
+    }
 }
 
-fn target(chat: ChatId) -> Result<ChatTarget> {
+pub(super) fn target(chat: ChatId) -> Result<ChatTarget> {
     match chat {
         ChatId::Id(id) if id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(id)),
         ChatId::Id(_) => Err(Error::invalid_field("/chat_id", "must be the id of a chat: not 0 and below 2^52")),

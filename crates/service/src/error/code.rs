@@ -98,6 +98,8 @@ codes! {
         "Only a message that is failed, unknown or cancelled can be resent.";
     MessageNotDismissable = "message_not_dismissable", 409, "Message cannot be dismissed",
         "Only a message whose outcome is unknown can be dismissed.";
+    BroadcastEnded = "broadcast_ended", 409, "Broadcast has ended",
+        "The state of the broadcast does not allow this: it has ended, was cancelled, or is not paused.";
     TaskNotDead = "task_not_dead", 409, "Task not dead",
         "Only a background task that failed for good can be replayed or deleted.";
     TelegramTokenInvalid = "telegram_token_invalid", 422, "Bot token refused",

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Common;
 use crate::{
-    logins,
+    broadcasts, logins,
     platforms::{
         Platforms,
         telegram_accounts::{self, TelegramAccounts, waits},
@@ -66,6 +66,7 @@ pub async fn start(
         drive_logins(&common, &accounts, &ownership, arriving.logins_in, shutdown);
     }
     let wake = Arc::new(Notify::new());
+    tokio::spawn(broadcasts::feeder::run(pool.clone(), common.hints.clone(), stop.clone()));
     let executor = executor(settings, kinds, &context, wake.clone());
     executor.arm().await?;
     context.tasks.spawn(executor.run());

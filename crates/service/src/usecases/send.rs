@@ -23,7 +23,7 @@ const MAX_BUTTONS_PER_ROW: usize = 8;
 const MAX_SETTINGS_BYTES: usize = 16 * 1024;
 
 /// Where a message goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ChatTarget {
     /// By numeric id.
     Id(i64),
@@ -77,11 +77,8 @@ pub async fn send(
         ChatTarget::Id(id) => (Some(id), None),
         ChatTarget::Name(name) => (None, Some(name)),
     };
-    if route == "account" && !message.buttons.is_empty() {
-        return Err(Error::invalid_field("/buttons", "cannot be sent by an account: send them through a bot"));
-    }
     let priority = message.priority;
-    let message = check(message)?;
+    let message = compose(route, message)?;
     let status = if scheduled_at.is_some() { "scheduled" } else { "queued" };
     let response = json!({
         "id": id, "status": status, "sender_id": sender_id, "priority": priority, "scheduled_at": scheduled_at,
@@ -113,6 +110,14 @@ pub async fn send(
         }
         Accepted::Refused => refused(app, caller, route, sender_id, key).await,
     }
+}
+
+/// The message as it is stored, checked for the kind of sender that it goes through.
+pub fn compose(route: &str, message: SendText) -> Result<Message> {
+    if route == "account" && !message.buttons.is_empty() {
+        return Err(Error::invalid_field("/buttons", "cannot be sent by an account: send them through a bot"));
+    }
+    check(message)
 }
 
 /// Finds out why a message was not stored.
@@ -156,7 +161,7 @@ pub async fn require_sender(app: &App, sender_id: Uuid, user_id: i32) -> Result<
     }
 }
 
-fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
     let Some(at) = at else { return Ok(None) };
     let now = Utc::now();
     if at > now + TimeDelta::days(SCHEDULE_DAYS) {

@@ -28,6 +28,7 @@ use super::{aftermath, eventually, log};
 
 pub const BOTS: &str = "/api/integrations/telegram/bots";
 pub const MESSAGES: &str = "/api/integrations/messages";
+pub const BROADCASTS: &str = "/api/integrations/broadcasts";
 pub const LOGS: &str = "/api/integrations/logs";
 pub const EVENTS: &str = "/api/integrations/events";
 

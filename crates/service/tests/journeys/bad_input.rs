@@ -8,7 +8,7 @@ use service::Code;
 use service::auth::{Access, ROUTES, Scope};
 use sqlx::AssertSqlSafe;
 
-use crate::common::app::{BOTS, Bot, LOGS, MESSAGES, TestApp, USER};
+use crate::common::app::{BOTS, BROADCASTS, Bot, LOGS, MESSAGES, TestApp, USER};
 use crate::common::client::{Answer, Client};
 use crate::objects::{Objects, Operation, operations};
 
@@ -107,7 +107,8 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
                 format!("{} {path} {}", operation.method, String::from_utf8_lossy(&body[..body.len().min(40)]));
             assert_eq!(refusal(&answer, &context)["code"], "invalid_body", "{context}");
         }
-        send(json, &vec![b' '; 1_048_577]).await.problem(413, "payload_too_large");
+        let limit = if path == BROADCASTS { 16 << 20 } else { 1 << 20 };
+        send(json, &vec![b' '; limit + 1]).await.problem(413, "payload_too_large");
         let unknown = send(json, b"{\"nonsense\": 1}").await.problem(400, "invalid_body");
         assert_eq!(unknown["errors"][0]["pointer"], "/nonsense", "{path}");
         for field in fields(operation) {

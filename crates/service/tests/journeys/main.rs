@@ -9,6 +9,7 @@ mod access;
 mod bad_input;
 mod bot_tokens;
 mod bots;
+mod broadcasts;
 mod cancel_and_resend;
 mod database_away;
 mod document;

@@ -12,6 +12,7 @@ pub struct Objects {
     login: Uuid,
     account: Uuid,
     task: Uuid,
+    broadcast: Uuid,
 }
 
 impl Objects {
@@ -46,7 +47,16 @@ impl Objects {
         .execute(&app.pool)
         .await
         .unwrap();
-        Self { bot: bot.id, message, login, account, task }
+        let broadcast = Uuid::now_v7();
+        sqlx::query(
+            "INSERT INTO broadcasts (id, user_id, status, content, total, finished_at)
+             VALUES ($1, 7, 'done', '{\"text\": \"hi\"}', 0, now())",
+        )
+        .bind(broadcast)
+        .execute(&app.pool)
+        .await
+        .unwrap();
+        Self { bot: bot.id, message, login, account, task, broadcast }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -60,6 +70,7 @@ impl Objects {
             ("/connect/", self.login),
             ("/accounts/", self.account),
             ("/tasks/", self.task),
+            ("/broadcasts/", self.broadcast),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
         pattern.replace("{id}", &id.to_string())
