@@ -10,7 +10,7 @@ help:
 	@echo "make setup  install what the two need, which they also do by themselves"
 
 setup:
-	@scripts/setup.sh
+	@scripts/setup.sh test
 
 run:
 	@scripts/run.sh
@@ -19,7 +19,7 @@ test:
 	@scripts/test.sh
 
 test-long:
-	@scripts/setup.sh
+	@scripts/setup.sh test
 	@cargo test --locked -p service --test process killed -- --nocapture
 	@FAULTS=5 cargo test --locked -p service --test faults -- --nocapture --test-threads 1
 	@scripts/bench.sh soak --minutes 30

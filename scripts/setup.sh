@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `make run` and `make test` need and this machine lacks: through apt on Debian and its relatives; on other
+# Installs what `make run` needs and this machine lacks, and with the argument `test` also what `make test` needs: through apt on Debian and its relatives; on other
 # systems it says what to install. When nothing is missing it changes nothing.
 set -euo pipefail
 
@@ -22,6 +22,11 @@ have cc || need "gcc libc6-dev" "a C compiler (cc)"
 have make || need make "GNU make"
 have curl || need curl "curl"
 python3 -c 'import ensurepip, venv' 2>/dev/null || need "python3 python3-venv" "Python 3 with its venv module"
+
+if [[ ${1:-} == test ]]; then
+    compgen -G '/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server' >/dev/null || need rabbitmq-server "the RabbitMQ server"
+    have redis-server || need redis-server "the Redis server"
+fi
 
 have cargo || fail "Rust is missing: install it from https://rustup.rs"
 [[ ${#packages[@]} -eq 0 ]] && exit 0
@@ -51,6 +56,13 @@ update() {
     done
     fail "cannot update the package lists"
 }
+
+# Tests start servers of their own; those that Debian would start at once are not needed, and would take the usual ports.
+if [[ " ${packages[*]} " == *" rabbitmq-server "* || " ${packages[*]} " == *" redis-server "* ]] && [[ ! -e /usr/sbin/policy-rc.d ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+    "${as_root[@]}" chmod 755 /usr/sbin/policy-rc.d
+    trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 
 # The service runs a PostgreSQL of its own; the one that Debian would start at once is not needed.
 if [[ " ${packages[*]} " == *" postgresql "* ]]; then

@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-scripts/setup.sh || exit 1
+scripts/setup.sh test || exit 1
 
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 tools=target/tools

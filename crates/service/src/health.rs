@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::worker::Ownership;
+use crate::{queue::Carrier, worker::Ownership};
 
 /// The state of one dependency.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -28,12 +28,13 @@ pub struct Readiness {
     stopping: AtomicBool,
     embedded_database: bool,
     worker: Option<std::sync::Arc<Ownership>>,
+    carrier: Carrier,
 }
 
 impl Readiness {
     /// Of a process with or without a worker.
-    pub fn new(embedded_database: bool, worker: Option<std::sync::Arc<Ownership>>) -> Self {
-        Self { stopping: AtomicBool::new(false), embedded_database, worker }
+    pub fn new(embedded_database: bool, worker: Option<std::sync::Arc<Ownership>>, carrier: Carrier) -> Self {
+        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier }
     }
 
     /// From now on the process takes no new work.
@@ -52,7 +53,8 @@ impl Readiness {
             Err(_) => Err("it does not answer within 2 s".to_owned()),
         };
         let mut ready = push(&mut views, "database", database);
-        push(&mut views, "broker", Ok("in the database".into()));
+        // Without it, hints go through the database: the process still works.
+        push(&mut views, "broker", self.carrier.state());
         push(&mut views, "cache", Ok("in the process".into()));
         push(&mut views, "keys", Ok("keyring file".into()));
         if let Some(worker) = &self.worker {

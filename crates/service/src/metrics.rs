@@ -44,6 +44,10 @@ pub mod name {
     pub const TASKS_TOTAL: &str = "celery_tasks_total";
     /// Counter, label `queue`: tasks and sends that failed.
     pub const TASKS_ERROR: &str = "celery_tasks_error_total";
+    /// Counter, label `carrier` (database, broker): hints given to other processes.
+    pub const HINTS_PUBLISHED: &str = "integrations_hints_published_total";
+    /// Counter, label `carrier`: hints that came from other processes.
+    pub const HINTS_RECEIVED: &str = "integrations_hints_received_total";
     /// Histogram in seconds, label `task`: how long one run of a task took.
     pub const TASK_DURATION: &str = "integrations_task_seconds";
     /// Gauge, label `task`: tasks that failed for good and wait for an operator.
@@ -177,6 +181,8 @@ fn describe() {
     describe_counter!(name::API_RESPONSES, "Requests answered, by route pattern, method and status.");
     describe_counter!(name::TASKS_TOTAL, "Tasks and sends that were claimed, by queue.");
     describe_counter!(name::TASKS_ERROR, "Tasks and sends that failed, by queue.");
+    describe_counter!(name::HINTS_PUBLISHED, "Hints given to other processes, by carrier.");
+    describe_counter!(name::HINTS_RECEIVED, "Hints that came from other processes, by carrier.");
     describe_histogram!(name::TASK_DURATION, "How long one run of a background task took, by task.");
     describe_gauge!(name::TASKS_DEAD, "Background tasks that failed for good, by task.");
     describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");

@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     platforms::{telegram_bots::inbox::Inbox, telegram_client::Application},
     questions::Questions,
-    queue::{DatabaseHints, Hints},
+    queue::{BrokerHints, Carrier, DatabaseHints, Hints, broker::Broker},
     secrets::Sealer,
     settings::Settings,
     shutdown::Shutdown,
@@ -83,7 +83,8 @@ pub async fn start(
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
     let accounts_configured = application.is_some();
     let (local_hints, hints_in) = mpsc::unbounded_channel();
-    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), DatabaseHints::spawn(pool.clone()));
+    let carrier = carrier(settings, &pool);
+    let hints = Hints::new(roles.worker.then(|| local_hints.clone()), carrier.clone());
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let inbox = Inbox::new(pool.clone(), hints.clone());
@@ -103,9 +104,18 @@ pub async fn start(
     if !roles.api {
         return Ok(None);
     }
-    let readiness = Arc::new(Readiness::new(embedded, ownership));
+    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier));
     let parts = api::Parts { common, accounts_configured, questions, tokens, readiness, metrics };
     api::start(settings, parts, shutdown).await.map(Some)
+}
+
+/// What carries hints to the workers of other processes.
+fn carrier(settings: &Settings, pool: &PgPool) -> Carrier {
+    let database = DatabaseHints::spawn(pool.clone());
+    match Broker::configured(&settings.broker) {
+        None => Carrier::Database(database),
+        Some(broker) => Carrier::Broker(BrokerHints::spawn(broker, pool.clone(), database)),
+    }
 }
 
 /// Nobody should take a simulator for Telegram.

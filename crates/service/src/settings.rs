@@ -6,6 +6,7 @@
 //! - one file per section.
 
 mod auth;
+mod broker;
 mod database;
 mod error;
 mod http;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
+pub use broker::BrokerSettings;
 pub use database::DatabaseSettings;
 pub use error::{Origin, Problem, SettingsError};
 pub use http::HttpSettings;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// The database.
     pub database: DatabaseSettings,
+    /// What carries hints between processes.
+    pub broker: BrokerSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
     /// The process that owns senders.
@@ -83,6 +87,7 @@ impl Settings {
         let settings = Self {
             data_dir: data_dir(Reader::new(&mut layers, ""), &env),
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
+            broker: BrokerSettings::read(Reader::new(&mut layers, "broker")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),

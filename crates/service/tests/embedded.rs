@@ -192,12 +192,13 @@ async fn the_doctor_names_what_cannot_be_reached() {
         .command("doctor")
         .env("INTEGRATIONS_TELEGRAM__BOT_API_URL", "http://127.0.0.1:1")
         .env("INTEGRATIONS_DATABASE__URL", "postgres://someone:s3cr3t@127.0.0.1:1/none")
+        .env("INTEGRATIONS_BROKER__URL", "amqp://someone:s3cr3t@127.0.0.1:1/%2f")
         .output()
         .await
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
-    assert!(text.contains("FAIL  bot api") && text.contains("FAIL  database"), "{text}");
+    assert!(["bot api", "broker", "database"].iter().all(|name| text.contains(&format!("FAIL  {name}"))), "{text}");
     assert!(text.contains("INTEGRATIONS_TELEGRAM__BOT_API_URL"), "{text}");
     assert!(!text.contains("s3cr3t"), "{text}");
 }

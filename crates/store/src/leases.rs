@@ -161,6 +161,17 @@ pub async fn owner(pool: &PgPool, sender_id: Uuid) -> Result<Option<Uuid>, sqlx:
     .await
 }
 
+/// Who owns these senders; those that nobody owns are left out.
+pub async fn owners(pool: &PgPool, senders: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT l.sender_id, w.id FROM sender_leases l JOIN workers w ON w.id = l.worker_id AND w.valid_until >= now()
+         WHERE l.sender_id = ANY($1)",
+    )
+    .bind(senders)
+    .fetch_all(pool)
+    .await
+}
+
 /// Gives everything back at the end of a worker.
 pub async fn release_all(pool: &PgPool, worker_id: Uuid) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;

@@ -1,8 +1,15 @@
 //! Hints: "sender S has work". The database is the truth; losing, doubling or purging every hint loses and doubles nothing,
 //! because the worker's sweep finds what a lost hint would have told.
+//!
+//! - `database`: through PostgreSQL, the embedded default;
+//! - [`broker`]: through RabbitMQ, with the database for when that is away;
+//! - `wire`: hints as text.
 
+pub mod broker;
 mod database;
+mod wire;
 
+pub use broker::BrokerHints;
 pub use database::DatabaseHints;
 
 use tokio::sync::mpsc;
@@ -57,12 +64,39 @@ impl Arrived {
 #[derive(Clone)]
 pub struct Hints {
     local: Option<mpsc::UnboundedSender<Arrived>>,
-    carrier: DatabaseHints,
+    carrier: Carrier,
+}
+
+/// What carries hints to other processes.
+#[derive(Clone)]
+pub enum Carrier {
+    /// PostgreSQL.
+    Database(DatabaseHints),
+    /// RabbitMQ.
+    Broker(BrokerHints),
+}
+
+impl Carrier {
+    /// How hints travel at the moment, or what is wrong.
+    pub fn state(&self) -> Result<String, String> {
+        match self {
+            Self::Database(_) => Ok("in the database".into()),
+            Self::Broker(hints) if hints.is_connected() => Ok("RabbitMQ".into()),
+            Self::Broker(_) => Err("it cannot be reached: hints go through the database".into()),
+        }
+    }
+
+    fn publish(&self, hint: Hint) {
+        match self {
+            Self::Database(hints) => hints.publish(hint),
+            Self::Broker(hints) => hints.publish(hint),
+        }
+    }
 }
 
 impl Hints {
     /// `local` is the worker of this process, if it has one; it passes on what is not its own.
-    pub fn new(local: Option<mpsc::UnboundedSender<Arrived>>, carrier: DatabaseHints) -> Self {
+    pub fn new(local: Option<mpsc::UnboundedSender<Arrived>>, carrier: Carrier) -> Self {
         Self { local, carrier }
     }
 
@@ -71,6 +105,13 @@ impl Hints {
         let undelivered = self.local.as_ref().is_none_or(|local| local.send(Arrived::Here(hint)).is_err());
         if undelivered {
             self.carrier.publish(hint);
+        }
+    }
+
+    /// Tells the workers that a task is due, where the transaction that queued it does not do so already.
+    pub fn task_is_due(&self, queue: platform::Priority) {
+        if let Carrier::Broker(hints) = &self.carrier {
+            hints.task_is_due(queue);
         }
     }
 

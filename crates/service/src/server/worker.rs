@@ -13,7 +13,7 @@ use crate::{
         telegram_bots::{Shared, TelegramBots},
         telegram_client::Application,
     },
-    queue::{Arrived, DatabaseHints},
+    queue::{Arrived, BrokerHints, DatabaseHints, broker::Broker},
     settings::Settings,
     shutdown::Shutdown,
     tasks::{self, Executor, Kinds},
@@ -71,6 +71,11 @@ pub async fn start(
     executor.arm().await?;
     context.tasks.spawn(executor.run());
     shutdown.tasks.spawn(worker::run(context, arriving.hints_in));
+    if let Some(broker) = Broker::configured(&settings.broker) {
+        let worker_id = ownership.worker_id;
+        tokio::spawn(BrokerHints::listen(broker, worker_id, arriving.hints.clone(), wake.clone(), stop.clone()));
+    }
+    // Also with a broker: it may be away.
     tokio::spawn(DatabaseHints::listen(pool, arriving.hints, wake, stop));
     Ok(Started { ownership, accounts })
 }

@@ -34,6 +34,7 @@ pub async fn replay(app: &App, caller: &Caller, id: Uuid) -> Result<TaskRow> {
     };
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
+    app.hints.task_is_due(platform::Priority::from_rank(row.queue));
     Ok(row)
 }
 

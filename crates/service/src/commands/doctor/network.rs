@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::report::{Finding, Report};
+use crate::queue::broker::Broker;
 use crate::settings::Settings;
 use crate::telemetry::with_causes;
 
@@ -32,12 +33,27 @@ pub async fn check(settings: &Settings, report: &mut Report) -> Option<DateTime<
     if let Some(url) = &settings.auth.jwks_url {
         check_http("jwks", url, "INTEGRATIONS_AUTH__JWKS_URL", report).await;
     }
+    if let Some(broker) = Broker::configured(&settings.broker) {
+        report.add(check_broker(&broker).await);
+    }
     if let Some(server) = &settings.telegram.test_server {
         let key = "INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL";
         check_http("test server keys", &server.keys_url, key, report).await;
         report.add(check_tcp("test server", &server.address).await);
     }
     clock
+}
+
+/// Logs in and asks for a channel, as the service does.
+async fn check_broker(broker: &Broker) -> Finding {
+    let name = "broker";
+    match broker.connect("integrations: doctor").await {
+        Ok(_) => Finding::ok(name, "RabbitMQ lets us in"),
+        // The library's texts name no user and no password.
+        Err(error) => {
+            Finding::fail(name, error, "check INTEGRATIONS_BROKER__URL: address, user, password and virtual host")
+        }
+    }
 }
 
 /// Compares our clock with another one.
