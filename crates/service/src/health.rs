@@ -1,7 +1,10 @@
 //! Whether the service can work: what `/health/ready` tells.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,7 +12,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::{queue::Carrier, worker::Ownership};
+use crate::{auth::rate::GlobalLimiter, queue::Carrier, worker::Ownership};
 
 /// The state of one dependency.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -27,14 +30,28 @@ pub struct DependencyView {
 pub struct Readiness {
     stopping: AtomicBool,
     embedded_database: bool,
-    worker: Option<std::sync::Arc<Ownership>>,
+    worker: Option<Arc<Ownership>>,
     carrier: Carrier,
+    redis: Option<Arc<GlobalLimiter>>,
 }
 
 impl Readiness {
     /// Of a process with or without a worker.
-    pub fn new(embedded_database: bool, worker: Option<std::sync::Arc<Ownership>>, carrier: Carrier) -> Self {
-        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier }
+    pub fn new(
+        embedded_database: bool,
+        worker: Option<Arc<Ownership>>,
+        carrier: Carrier,
+        redis: Option<Arc<GlobalLimiter>>,
+    ) -> Self {
+        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis }
+    }
+
+    async fn cache(&self) -> Result<String, String> {
+        match &self.redis {
+            None => Ok("in the process".into()),
+            Some(redis) if redis.answers().await => Ok("Redis".into()),
+            Some(_) => Err("it cannot be reached: each process counts for itself".into()),
+        }
     }
 
     /// From now on the process takes no new work.
@@ -55,7 +72,8 @@ impl Readiness {
         let mut ready = push(&mut views, "database", database);
         // Without it, hints go through the database: the process still works.
         push(&mut views, "broker", self.carrier.state());
-        push(&mut views, "cache", Ok("in the process".into()));
+        // Without it, each process counts for itself: it still works.
+        push(&mut views, "cache", self.cache().await);
         push(&mut views, "keys", Ok("keyring file".into()));
         if let Some(worker) = &self.worker {
             let holds =

@@ -14,7 +14,10 @@ use telegram::bot_api::BotApi;
 use tokio::sync::mpsc;
 
 use crate::{
-    auth::TokenOptions,
+    auth::{
+        TokenOptions,
+        rate::{GlobalLimiter, Rate},
+    },
     health::Readiness,
     logins::Inputs,
     metrics::Metrics,
@@ -104,8 +107,9 @@ pub async fn start(
     if !roles.api {
         return Ok(None);
     }
-    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier));
-    let parts = api::Parts { common, accounts_configured, questions, tokens, readiness, metrics };
+    let global = global_limiter(settings)?;
+    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, global.clone()));
+    let parts = api::Parts { common, accounts_configured, questions, tokens, global, readiness, metrics };
     api::start(settings, parts, shutdown).await.map(Some)
 }
 
@@ -115,6 +119,18 @@ fn carrier(settings: &Settings, pool: &PgPool) -> Carrier {
     match Broker::configured(&settings.broker) {
         None => Carrier::Database(database),
         Some(broker) => Carrier::Broker(BrokerHints::spawn(broker, pool.clone(), database)),
+    }
+}
+
+/// What counts requests over all processes, if anything does.
+fn global_limiter(settings: &Settings) -> Result<Option<Arc<GlobalLimiter>>, String> {
+    let limits = &settings.limits;
+    let (Some(url), Some(rate)) = (&settings.redis.url, Rate::new(limits.user_rps, limits.user_burst)) else {
+        return Ok(None);
+    };
+    match GlobalLimiter::new(url, &settings.redis.prefix, rate) {
+        Ok(limiter) => Ok(Some(Arc::new(limiter))),
+        Err(error) => Err(format!("the setting redis.url does not lead to a Redis: {error}")),
     }
 }
 

@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod log;
 mod reader;
+mod redis;
 mod retention;
 mod telegram;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use error::{Origin, Problem, SettingsError};
 pub use http::HttpSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
+pub use redis::RedisSettings;
 pub use retention::RetentionSettings;
 pub use telegram::{BotUpdates, TelegramApplication, TelegramSettings, TestServer, UpdatesWay};
 pub use worker::WorkerSettings;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// What carries hints between processes.
     pub broker: BrokerSettings,
+    /// What processes count together.
+    pub redis: RedisSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
     /// The process that owns senders.
@@ -88,6 +92,7 @@ impl Settings {
             data_dir: data_dir(Reader::new(&mut layers, ""), &env),
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
             broker: BrokerSettings::read(Reader::new(&mut layers, "broker")),
+            redis: RedisSettings::read(Reader::new(&mut layers, "redis")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),

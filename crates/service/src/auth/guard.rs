@@ -69,7 +69,7 @@ async fn admit(gate: &Gate, identity: Identity, mut request: Request, next: Next
         request.extensions_mut().insert(identity);
         return next.run(request).await;
     };
-    let standing = limiter.check(identity.user_id);
+    let standing = limiter.check(identity.user_id).await;
     let mut response = if let Some(error) = standing.refusal() {
         error.into_response()
     } else {
@@ -136,6 +136,7 @@ mod tests {
     use axum::routing::{get, post};
     use tower::ServiceExt as _;
 
+    use super::super::rate::Rate;
     use super::*;
     use crate::auth::{ScopeSet, TokenOptions, mint};
 
@@ -224,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_requests_of_one_user_are_429() {
-        let router = router(UserLimiter::new(1, 2));
+        let router = router(Rate::new(1, 2).map(|rate| UserLimiter::new(rate, None)));
         let header = format!("Bearer {}", token(7, Scope::IntegrationsRead));
         let first = call(&router, Method::GET, "/bots/1", &header).await;
         assert_eq!((first.status().as_u16(), &first.headers()["ratelimit-remaining"]), (200, &"1".parse().unwrap()));

@@ -8,7 +8,10 @@ use super::Common;
 use crate::{
     api::{self, ApiState},
     app::{self, App},
-    auth::{Gate, ROUTES, TokenOptions, UserLimiter, Verifier},
+    auth::{
+        Gate, ROUTES, TokenOptions, UserLimiter, Verifier,
+        rate::{GlobalLimiter, Rate},
+    },
     events::EventHub,
     health::Readiness,
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
@@ -25,6 +28,8 @@ pub struct Parts {
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
     pub tokens: TokenOptions,
+    /// Counts the requests of each user over all processes.
+    pub global: Option<Arc<GlobalLimiter>>,
     pub readiness: Arc<Readiness>,
     pub metrics: Metrics,
 }
@@ -35,7 +40,7 @@ pub async fn start(
     parts: Parts,
     shutdown: &Shutdown,
 ) -> Result<SocketAddr, Box<dyn std::error::Error>> {
-    let Parts { common, accounts_configured, questions, tokens, readiness, metrics } = parts;
+    let Parts { common, accounts_configured, questions, tokens, global, readiness, metrics } = parts;
     let Common { pool, sealer, bot_api, hints, logins, inbox } = common;
     let events = EventHub::new(shutdown.soft.clone());
     tokio::spawn({
@@ -58,7 +63,8 @@ pub async fn start(
     let gate = Gate {
         routes: ROUTES,
         verifier: Verifier::new(&tokens)?,
-        limiter: UserLimiter::new(settings.limits.user_rps, settings.limits.user_burst),
+        limiter: Rate::new(settings.limits.user_rps, settings.limits.user_burst)
+            .map(|rate| UserLimiter::new(rate, global)),
     };
     let endpoints = api::router(ApiState { app, readiness: readiness.clone(), metrics });
     let router = layers(endpoints, &http_options(settings)?, Arc::new(gate))?;

@@ -16,7 +16,8 @@ const PREFIX: &str = "INTEGRATIONS_";
 const INJECTED: [&str; 2] = ["INTEGRATIONS_SERVICE_", "INTEGRATIONS_PORT"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRETS: [&str; 4] = ["broker.url", "database.url", "telegram.api_hash", "auth.jwt_secret"];
+pub(super) const SECRETS: [&str; 5] =
+    ["broker.url", "database.url", "redis.url", "telegram.api_hash", "auth.jwt_secret"];
 
 /// Every key with its value and origin, and what was wrong with the layers so far.
 #[derive(Debug)]

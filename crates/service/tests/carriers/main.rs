@@ -1,4 +1,4 @@
-//! Hints between processes: what every carrier does, and what happens while RabbitMQ is away.
+//! What processes tell each other and count together, through the database, RabbitMQ and Redis, also while one of these is away.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here should stop here")]
 
@@ -7,4 +7,5 @@
 mod common;
 
 mod broker;
+mod limits;
 mod suite;

@@ -11,6 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::Error;
+use service::auth::rate::Rate;
 use service::auth::{Access, Gate, Identity, Route, Scope, TokenOptions, UserLimiter, Verifier, mint};
 use service::http::{Client, HttpOptions, Json, Limit, Path, Query, ServerOptions, TraceContext, layers, serve};
 use tokio::net::TcpListener;
@@ -107,7 +108,8 @@ impl Server {
 
     pub async fn start_with(http: HttpOptions, server: ServerOptions) -> Self {
         let verifier = Verifier::new(&token_options()).unwrap();
-        let gate = Gate { routes: ROUTES, verifier, limiter: UserLimiter::new(1000, 2000) };
+        let gate =
+            Gate { routes: ROUTES, verifier, limiter: Rate::new(1000, 2000).map(|rate| UserLimiter::new(rate, None)) };
         let waiting = Waiting::default();
         let router = layers(routes(waiting.clone()), &http, Arc::new(gate)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
