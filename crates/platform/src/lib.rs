@@ -3,13 +3,16 @@
 //! - [`sender`]: what can send;
 //! - [`text`]: text with entities, as it is stored and sent;
 //! - [`message`]: the content of a message and its delivery options;
+//! - [`change`]: what is done with a message afterwards;
 //! - [`outcome`]: the end of one attempt, and what follows from it.
 
+pub mod change;
 pub mod message;
 pub mod outcome;
 pub mod sender;
 pub mod text;
 
+pub use change::{Change, ChangeSent};
 pub use message::{
     Album, AlbumItem, Button, Content, FileRef, Forward, LinkPreview, Location, Media, MediaKind, Message, Options,
     Poll, Priority, TextContent,

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 
-use crate::{Message, Outcome, Refusal};
+use crate::{ChangeSent, Message, Outcome, Refusal};
 
 /// A boxed future, so that senders of all platforms stand behind one pointer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -40,4 +40,7 @@ pub trait Sender: Send + Sync {
 
     /// Sends one message.
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;
+
+    /// Changes a message that this sender has sent. Doing it again does no harm.
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>>;
 }

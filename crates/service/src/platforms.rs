@@ -1,5 +1,6 @@
 //! The connectors: one line of registration for each kind of sender.
 
+mod library;
 pub mod telegram_accounts;
 pub mod telegram_bots;
 pub mod telegram_client;

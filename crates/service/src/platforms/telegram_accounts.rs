@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{BoxFuture, ChangeSent, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use sqlx::PgPool;
 use store::{group::Group, leases::Lease};
 use telegram::{
@@ -33,7 +33,7 @@ use telegram::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::telegram_client::Application;
+use super::{library::SenderLibrary, telegram_client::Application};
 use crate::{
     queue::{Hint, Hints},
     secrets::{Envelope, Sealer, purpose},
@@ -236,7 +236,8 @@ impl TelegramAccounts {
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
         let version = stored.login_epoch.to_string();
-        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version, is_connected: true })
+        let sender = Arc::new(AccountSender { live, library: SenderLibrary::of(id) });
+        Ok(Opened { sender, limits: self.limits, version, is_connected: true })
     }
 
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
@@ -327,6 +328,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 struct AccountSender {
     live: Arc<Live>,
+    library: SenderLibrary,
 }
 
 impl Sender for AccountSender {
@@ -350,21 +352,13 @@ impl Sender for AccountSender {
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.message.content else {
-                return Outcome::Refused(Refusal {
-                    code: "content_unreadable",
-                    description: "This kind of content is not sent yet.".to_owned(),
-                    verdict: Verdict::Fail,
-                });
-            };
-            let options = &delivery.message.options;
             let (account, strangers) = (self.live.account(), self.live.strangers());
             let refused = strangers.refuse(account, delivery).await;
             let is_stranger = refused.as_ref().is_some_and(|refusal| refusal.code == PEER_FLOOD);
             let outcome = match refused {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => match self.peer(delivery.chat_id).await {
-                    Ok(peer) => account.send_text(peer, text, options, delivery.random_id).await,
+                    Ok(peer) => account.send(peer, delivery, &self.library).await,
                     Err(problem) => Outcome::Refused(refusal(&problem)),
                 },
             };
@@ -375,6 +369,13 @@ impl Sender for AccountSender {
                 Outcome::Unanswered { .. } | Outcome::Unknown { .. } => {}
             }
             outcome
+        })
+    }
+
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let changed = async { self.live.account().change(self.peer(change.chat_id).await?, change).await };
+            changed.await.map_err(|problem| refusal(&problem))
         })
     }
 }

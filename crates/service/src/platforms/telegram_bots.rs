@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{BoxFuture, ChangeSent, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use store::leases::Lease;
@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::library::SenderLibrary;
 use crate::{
     queue::Hints,
     secrets::{Envelope, Sealer},
@@ -154,7 +155,7 @@ impl TelegramBots {
         });
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
-        let sender = Arc::new(BotSender { bot });
+        let sender = Arc::new(BotSender { bot, library: SenderLibrary::of(id) });
         Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
     }
 
@@ -191,6 +192,7 @@ async fn take_updates(bot: Arc<LiveBot>, standing: inbound::Standing) {
 
 struct BotSender {
     bot: Arc<LiveBot>,
+    library: SenderLibrary,
 }
 
 impl Sender for BotSender {
@@ -204,19 +206,19 @@ impl Sender for BotSender {
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.message.content else {
-                return Outcome::Refused(Refusal {
-                    code: "content_unreadable",
-                    description: "This kind of content is not sent yet.".to_owned(),
-                    verdict: Verdict::Fail,
-                });
-            };
-            let options = &delivery.message.options;
-            let outcome = self.bot.shared.bot_api.send_message(&self.bot.token, delivery.chat_id, text, options).await;
+            let api = &self.bot.shared.bot_api;
+            let outcome = api.send(&self.bot.token, delivery.chat_id, &delivery.message, &self.library).await;
             if matches!(outcome, Outcome::Sent { .. }) {
                 self.bot.lives();
             }
             outcome
+        })
+    }
+
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let changed = self.bot.shared.bot_api.change(&self.bot.token, change).await;
+            changed.map_err(|error| refusal(&error))
         })
     }
 }

@@ -48,6 +48,30 @@ const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
     ("button_", "bad_buttons"),
     ("web page preview", "bad_link_preview"),
     ("webpage_", "bad_link_preview"),
+    ("message thread not found", "topic_not_found"),
+    ("topic_closed", "topic_closed"),
+    ("topic_deleted", "topic_closed"),
+    ("message to forward not found", "message_not_found"),
+    ("message to copy not found", "message_not_found"),
+    ("messages to forward not found", "message_not_found"),
+    ("messages to copy not found", "message_not_found"),
+    ("message to edit not found", "message_not_found"),
+    ("message to delete not found", "message_not_found"),
+    ("message to pin not found", "message_not_found"),
+    ("message to unpin not found", "message_not_found"),
+    ("message_id_invalid", "message_not_found"),
+    ("message can't be", "message_locked"),
+    ("message is not modified", "message_not_modified"),
+    ("wrong file identifier", "file_reference_expired"),
+    ("wrong remote file identifier", "file_reference_expired"),
+    ("file reference", "file_reference_expired"),
+    ("file_reference_expired", "file_reference_expired"),
+    ("file is too big", "file_too_large"),
+    ("entity too large", "file_too_large"),
+    ("image_process_failed", "bad_media"),
+    ("photo_invalid_dimensions", "bad_media"),
+    ("photo_ext_invalid", "bad_media"),
+    ("voice_messages_forbidden", "voice_forbidden"),
     // The bot.
     ("logged out", "logged_out"),
 ];
@@ -88,7 +112,7 @@ fn wait(retry_after: Option<u64>) -> Duration {
     retry_after.map_or(DEFAULT_WAIT, Duration::from_secs)
 }
 
-fn code(status: u16, description: &str) -> &'static str {
+pub(super) fn code(status: u16, description: &str) -> &'static str {
     let description = description.to_lowercase();
     let known = CODES_BY_DESCRIPTION.iter().find(|(part, _)| description.contains(part)).map(|(_, code)| *code);
     known.unwrap_or(if status == 403 { "forbidden" } else { "bad_request" })
@@ -130,7 +154,7 @@ mod tests {
             (400, "Bad Request: inline keyboard button URL 'x' is invalid: Wrong HTTP URL", "bad_buttons"),
             (400, "Bad Request: BUTTON_DATA_INVALID", "bad_buttons"),
             (400, "Bad Request: something new", "bad_request"),
-            (413, "Request Entity Too Large", "bad_request"),
+            (413, "Request Entity Too Large", "file_too_large"),
             (400, "", "bad_request"),
         ] {
             let refusal = refusal(failure(status, description));

@@ -137,16 +137,34 @@ fn message_code(name: &str) -> Option<&'static str> {
         "CHAT_ADMIN_REQUIRED"
         | "CHAT_GUEST_SEND_FORBIDDEN"
         | "CHAT_RESTRICTED"
+        | "CHAT_SEND_AUDIOS_FORBIDDEN"
+        | "CHAT_SEND_DOCS_FORBIDDEN"
+        | "CHAT_SEND_GIFS_FORBIDDEN"
+        | "CHAT_SEND_MEDIA_FORBIDDEN"
+        | "CHAT_SEND_PHOTOS_FORBIDDEN"
         | "CHAT_SEND_PLAIN_FORBIDDEN"
+        | "CHAT_SEND_POLL_FORBIDDEN"
+        | "CHAT_SEND_VIDEOS_FORBIDDEN"
         | "CHAT_WRITE_FORBIDDEN"
         | "USER_BANNED_IN_CHANNEL" => "not_enough_rights",
         "USER_IS_BLOCKED" | "YOU_BLOCKED_USER" => "blocked_by_user",
         "PRIVACY_PREMIUM_REQUIRED" => "premium_required",
         "ALLOW_PAYMENT_REQUIRED" => "payment_required",
         "MESSAGE_AUTHOR_REQUIRED" | "MESSAGE_DELETE_FORBIDDEN" | "MESSAGE_EDIT_TIME_EXPIRED" => "message_locked",
-        "MESSAGE_ID_INVALID" => "message_not_found",
+        "MESSAGE_ID_INVALID" | "MESSAGE_IDS_EMPTY" => "message_not_found",
         "MESSAGE_EMPTY" => "text_empty",
-        "MESSAGE_TOO_LONG" => "text_too_long",
+        "MEDIA_CAPTION_TOO_LONG" | "MESSAGE_TOO_LONG" => "text_too_long",
+        "FILE_PARTS_INVALID" | "FILE_PART_TOO_BIG" | "FILE_TOO_BIG" => "file_too_large",
+        "IMAGE_PROCESS_FAILED"
+        | "MEDIA_EMPTY"
+        | "MEDIA_INVALID"
+        | "PHOTO_EXT_INVALID"
+        | "PHOTO_INVALID"
+        | "PHOTO_INVALID_DIMENSIONS"
+        | "PHOTO_SAVE_FILE_INVALID"
+        | "VIDEO_CONTENT_TYPE_INVALID" => "bad_media",
+        "CHAT_FORWARDS_RESTRICTED" => "forwards_restricted",
+        "CHAT_SEND_VOICES_FORBIDDEN" | "VOICE_MESSAGES_FORBIDDEN" => "voice_forbidden",
         "ENTITIES_TOO_LONG" | "ENTITY_BOUNDS_INVALID" | "ENTITY_MENTION_USER_INVALID" => "bad_entities",
         "REPLY_MESSAGE_ID_INVALID" | "REPLY_TO_INVALID" => "reply_not_found",
         "TOPIC_CLOSED" | "TOPIC_DELETED" => "topic_closed",

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use platform::{Outcome, Text, TextMessage};
+use platform::{Content, Delivery, Options, Outcome, Text, TextContent};
 use telegram::mtproto::account::{Event, Message, Updates};
 use telegram::mtproto::{Account, Kind, PeerId, Problem};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::world::{ChatKind, MemberStatus};
 
-use crate::support::{Telegram, store_and_load};
+use crate::support::{NoFiles, Telegram, store_and_load};
 
 const PHONE: &str = "+15550006000";
 
@@ -131,8 +131,10 @@ async fn what_the_account_sends_is_told_too() {
     let me = account.user().id;
     let group = telegram.chat(ChatKind::Group, vec![(me, MemberStatus::Creator)]);
     let mut updates = Events::of(&mut account).await;
-    let text = Text { text: "mine".to_owned(), entities: Vec::new() };
-    let sent = account.send_text(group, &TextMessage { text, ..TextMessage::default() }, 99).await;
+    let text = TextContent { text: Text::plain("mine"), link_preview: None };
+    let message = platform::Message { content: Content::Text(text), options: Options::default() };
+    let delivery = Delivery { message_id: uuid::Uuid::nil(), chat_id: group.get(), message, random_id: 99 };
+    let sent = account.send(group, &delivery, &NoFiles).await;
     let Outcome::Sent { platform_message_ids } = sent else { panic!("{sent:?}") };
     let id = platform_message_ids[0];
     // Telegram tells the id and the message together; their order is its own.

@@ -1,6 +1,6 @@
 //! A logged-in account, connected.
 //!
-//! - `send`: sending text, with the outcome of each attempt;
+//! - `send`: sending, with the outcome of each attempt, by the requests of `request`, with `media` that `upload` brings;
 //! - `manage`: changing, deleting and pinning what was sent;
 //! - `entities`: formatting, to and from Telegram's form;
 //! - [`chat`]: what an account can post to; `dialogs`, `resolve`: how it is found;
@@ -10,9 +10,12 @@ pub mod chat;
 mod dialogs;
 mod entities;
 mod manage;
+mod media;
+mod request;
 mod resolve;
 mod send;
 pub mod updates;
+mod upload;
 
 use std::sync::Arc;
 
