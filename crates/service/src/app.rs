@@ -16,6 +16,7 @@ use telegram::bot_api::BotApi;
 use crate::{
     Code, Error, Result,
     events::EventHub,
+    files::Files,
     logins::Inputs,
     platforms::telegram_bots::{inbox::Inbox, secret::Secrets},
     questions::Questions,
@@ -55,6 +56,8 @@ pub struct App {
     pub inbox: Inbox,
     /// Knows the secrets of webhooks.
     pub secrets: Secrets,
+    /// The files of all users.
+    pub files: Files,
     /// Where the service is reached from outside.
     pub public_url: Option<String>,
     known_users: RwLock<HashSet<i32>>,
@@ -73,6 +76,7 @@ pub struct Parts {
     pub questions: Arc<Questions>,
     pub inbox: Inbox,
     pub secrets: Secrets,
+    pub files: Files,
     pub public_url: Option<String>,
 }
 
@@ -90,6 +94,7 @@ impl App {
             questions,
             inbox,
             secrets,
+            files,
             public_url,
         } = parts;
         Self {
@@ -105,6 +110,7 @@ impl App {
             questions,
             inbox,
             secrets,
+            files,
             public_url,
             known_users: RwLock::new(HashSet::new()),
         }

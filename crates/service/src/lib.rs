@@ -8,6 +8,7 @@ pub mod data_dir;
 pub mod database;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod health;
 pub mod http;
 pub mod logins;

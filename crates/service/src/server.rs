@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::TokenOptions,
+    files::Files,
     health::Readiness,
     logins::Inputs,
     metrics::Metrics,
@@ -61,6 +62,7 @@ struct Common {
     hints: Hints,
     logins: Inputs,
     inbox: Inbox,
+    files: Files,
 }
 
 /// Starts everything; returns the address of the API as soon as it takes requests. The tasks end with `shutdown`.
@@ -87,7 +89,8 @@ pub async fn start(
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let inbox = Inbox::new(pool.clone(), hints.clone());
-    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox };
+    let files = Files::open(settings, pool.clone())?;
+    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox, files };
     let mut started = None;
     if roles.worker {
         let inputs = worker::Arriving { hints: local_hints, hints_in, logins_in };

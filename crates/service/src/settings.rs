@@ -7,7 +7,9 @@
 
 mod auth;
 mod database;
+mod egress;
 mod error;
+mod files;
 mod http;
 mod layers;
 mod limits;
@@ -24,7 +26,9 @@ use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
 pub use database::DatabaseSettings;
+pub use egress::EgressSettings;
 pub use error::{Origin, Problem, SettingsError};
+pub use files::{FilesSettings, S3Settings, StoreSettings};
 pub use http::HttpSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
@@ -52,6 +56,10 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
+    /// Files.
+    pub files: FilesSettings,
+    /// Where addresses that users give may lead.
+    pub egress: EgressSettings,
     /// The process that owns senders.
     pub worker: WorkerSettings,
     /// Telegram.
@@ -84,6 +92,8 @@ impl Settings {
             data_dir: data_dir(Reader::new(&mut layers, ""), &env),
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
+            files: FilesSettings::read(Reader::new(&mut layers, "files")),
+            egress: EgressSettings::read(Reader::new(&mut layers, "egress")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
             http,

@@ -6,12 +6,14 @@
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
 //! - [`workers`], [`queues`]: what operators see;
 //! - [`events`], [`logs`], [`audit`]: what happened;
+//! - [`files`]: what is sent besides text;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
 pub mod audit;
 pub mod db;
 pub mod delivery;
 pub mod events;
+pub mod files;
 pub mod group;
 pub mod idempotency;
 pub mod leases;

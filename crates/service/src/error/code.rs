@@ -108,6 +108,18 @@ codes! {
         "Telegram knows no such chat, or the sender has never met it. A person must write to a bot first.";
     ChatForbidden = "chat_forbidden", 422, "Chat closed to the sender",
         "The sender was blocked, removed, or lacks the right to write in this chat.";
+    FileTooLarge = "file_too_large", 413, "File too large",
+        "The file is larger than the service takes. The detail names the limit.";
+    FileQuotaExceeded = "file_quota_exceeded", 409, "No room for the file",
+        "The user's files together would be larger than allowed. Delete files that are not needed, or ask the operator for more room.";
+    FileTypeMismatch = "file_type_mismatch", 422, "Content of another type",
+        "The file is said to be a picture, a film or sound, and its content is something else. Send the right content type, or none.";
+    FileInUse = "file_in_use", 409, "File in use",
+        "A message that waits to be sent needs the file. Cancel the message first, or wait until it is sent.";
+    FileGone = "file_gone", 410, "File gone",
+        "The file was deleted, or its content is missing in the store. Upload it again.";
+    FilesUnavailable = "files_unavailable", 503, "Files unavailable",
+        "The store of files does not answer or is full. Try again a little later.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
     Overloaded = "overloaded", 503, "Overloaded",

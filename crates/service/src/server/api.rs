@@ -36,7 +36,7 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> Result<SocketAddr, Box<dyn std::error::Error>> {
     let Parts { common, accounts_configured, questions, tokens, readiness, metrics } = parts;
-    let Common { pool, sealer, bot_api, hints, logins, inbox } = common;
+    let Common { pool, sealer, bot_api, hints, logins, inbox, files } = common;
     let events = EventHub::new(shutdown.soft.clone());
     tokio::spawn({
         let (events, pool) = (events.clone(), pool.clone());
@@ -53,6 +53,7 @@ pub async fn start(
         accounts_configured,
         questions,
         inbox,
+        files,
         public_url: settings.http.public_url.clone(),
     }));
     let gate = Gate {
