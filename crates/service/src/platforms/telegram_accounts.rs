@@ -35,6 +35,7 @@ use uuid::Uuid;
 
 use super::{library::SenderLibrary, telegram_client::Application};
 use crate::{
+    files::Files,
     queue::{Hint, Hints},
     secrets::{Envelope, Sealer, purpose},
     tasks::local::{DeadLetters, Spread},
@@ -78,6 +79,8 @@ pub struct Parts {
     pub peer_flood: Duration,
     /// Wakes the actors of accounts.
     pub hints: Hints,
+    /// What they send.
+    pub files: Files,
 }
 
 /// The connected accounts of this process.
@@ -92,6 +95,8 @@ pub struct TelegramAccounts {
     care: Arc<Spread<Care>>,
     /// Logged in just now by this process: their connection goes on.
     adopted: Mutex<HashMap<Uuid, (i32, Account)>>,
+    files: Files,
+    stop: CancellationToken,
 }
 
 /// The accounts that are connected here.
@@ -111,8 +116,18 @@ impl LiveAccounts {
 impl TelegramAccounts {
     /// Starts the tasks that care for all accounts together; they end with `stop`.
     pub fn start(parts: Parts, stop: CancellationToken) -> Arc<Self> {
-        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, peer_flood, hints } =
-            parts;
+        let Parts {
+            pool,
+            sealer,
+            application,
+            ownership,
+            limits,
+            probe_every,
+            connects_per_second,
+            peer_flood,
+            hints,
+            files,
+        } = parts;
         let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
         let inbound = Group::spawn(inbound, INBOUND);
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
@@ -124,8 +139,19 @@ impl TelegramAccounts {
         let server = application.as_ref().map(|application| application.server().clone());
         tokio::spawn(uplink::watch(uplink.clone(), live.clone(), server, stop.clone()));
         let budget = Budget::new(connects_per_second);
-        let this =
-            Self { shared, application, limits, peer_flood, budget, uplink, live, care, adopted: Mutex::default() };
+        let this = Self {
+            shared,
+            application,
+            limits,
+            peer_flood,
+            budget,
+            uplink,
+            live,
+            care,
+            adopted: Mutex::default(),
+            files,
+            stop: stop.clone(),
+        };
         let this = Arc::new(this);
         tokio::spawn(this.clone().end_with_terms(stop));
         this
@@ -236,7 +262,8 @@ impl TelegramAccounts {
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
         let version = stored.login_epoch.to_string();
-        let sender = Arc::new(AccountSender { live, library: SenderLibrary::of(id) });
+        let sender =
+            Arc::new(AccountSender { live, library: SenderLibrary::new(self.files.clone(), id, self.stop.clone()) });
         Ok(Opened { sender, limits: self.limits, version, is_connected: true })
     }
 

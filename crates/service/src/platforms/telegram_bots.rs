@@ -33,6 +33,7 @@ use uuid::Uuid;
 
 use super::library::SenderLibrary;
 use crate::{
+    files::Files,
     queue::Hints,
     secrets::{Envelope, Sealer},
     settings::{BotUpdates, Settings, UpdatesWay},
@@ -65,6 +66,8 @@ pub struct Shared {
     pub probe_every: Duration,
     /// Whether this worker may speak for bots.
     pub ownership: Arc<Ownership>,
+    /// What they send.
+    pub files: Files,
 }
 
 impl Shared {
@@ -76,10 +79,12 @@ impl Shared {
         hints: Hints,
         inbox: Inbox,
         ownership: Arc<Ownership>,
+        files: Files,
     ) -> Self {
         let Settings { telegram, http, .. } = settings;
         let (updates, public_url) = (telegram.updates.clone(), http.public_url.clone());
-        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every: telegram.bot_probe, ownership }
+        let probe_every = telegram.bot_probe;
+        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every, ownership, files }
     }
 }
 
@@ -90,6 +95,7 @@ pub struct TelegramBots {
     limits: Limits,
     live: LiveBots,
     probes: Arc<Spread<Probe>>,
+    stop: CancellationToken,
 }
 
 /// The bots that this process looks after.
@@ -121,8 +127,8 @@ impl TelegramBots {
         let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
         // Twice in each period: see `LiveBot::probe_if_due`.
         let probes = Spread::new(Probe { live: live.clone() }, shared.probe_every / 2, PROBES_AT_ONCE, letters);
-        tokio::spawn(probes.clone().run(stop));
-        Arc::new(Self { shared: Arc::new(shared), sealer, limits, live, probes })
+        tokio::spawn(probes.clone().run(stop.clone()));
+        Arc::new(Self { shared: Arc::new(shared), sealer, limits, live, probes, stop })
     }
 
     /// The probes of all bots.
@@ -155,7 +161,8 @@ impl TelegramBots {
         });
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
-        let sender = Arc::new(BotSender { bot, library: SenderLibrary::of(id) });
+        let sender =
+            Arc::new(BotSender { bot, library: SenderLibrary::new(self.shared.files.clone(), id, self.stop.clone()) });
         Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
     }
 

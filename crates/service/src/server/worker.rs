@@ -56,6 +56,7 @@ pub async fn start(
         common.hints.clone(),
         common.inbox.clone(),
         ownership.clone(),
+        common.files.clone(),
     );
     let bots = TelegramBots::start(shared, common.sealer.clone(), limits(settings), stop.clone());
     let kinds = Kinds::usual().with_local(accounts.care()).with_local(bots.probes());
@@ -91,6 +92,7 @@ fn accounts(
         connects_per_second: settings.telegram.account_connects_per_second,
         peer_flood: settings.telegram.peer_flood,
         hints: common.hints.clone(),
+        files: common.files.clone(),
     };
     TelegramAccounts::start(parts, shutdown.soft.clone())
 }
