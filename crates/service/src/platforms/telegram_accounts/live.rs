@@ -233,12 +233,7 @@ impl Keeper {
     }
 
     /// Tries until the database takes it; false when another worker owns the account now, or it is closed.
-    async fn store(
-        &self,
-        stop: &CancellationToken,
-        events: Vec<InboundEvent>,
-        moved: Vec<StreamPosition>,
-    ) -> bool {
+    async fn store(&self, stop: &CancellationToken, events: Vec<InboundEvent>, moved: Vec<StreamPosition>) -> bool {
         let (lease, user_id, login_epoch) = (self.lease, self.user_id, self.login_epoch);
         let inbound = Inbound { lease, user_id, login_epoch, events, moved };
         loop {
