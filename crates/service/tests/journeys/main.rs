@@ -13,6 +13,8 @@ mod cancel_and_resend;
 mod database_away;
 mod document;
 mod events;
+mod fetching;
+mod files;
 mod first_message;
 mod flood_waits;
 mod idempotency;
