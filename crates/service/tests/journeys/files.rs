@@ -19,11 +19,11 @@ use crate::common::app::{TestApp, id_of};
 use crate::common::client::{Answer, Client};
 use crate::common::eventually;
 
-const FILES: &str = "/api/integrations/files";
+pub const FILES: &str = "/api/integrations/files";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR and so on";
 
 /// Bytes that differ from place to place.
-fn noise(length: usize, seed: u32) -> Vec<u8> {
+pub fn noise(length: usize, seed: u32) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -34,12 +34,12 @@ fn noise(length: usize, seed: u32) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-async fn upload(caller: &Client, name: &str, kind: &str, body: Vec<u8>) -> Answer {
+pub async fn upload(caller: &Client, name: &str, kind: &str, body: Vec<u8>) -> Answer {
     let request = caller.request(Method::POST, &format!("{FILES}?name={name}"));
     caller.send(request.header("content-type", kind).body(body)).await
 }
 
-async fn download(caller: &Client, id: Uuid, range: Option<&str>) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
+pub async fn download(caller: &Client, id: Uuid, range: Option<&str>) -> (u16, reqwest::header::HeaderMap, Vec<u8>) {
     let request = caller.request(Method::GET, &format!("{FILES}/{id}/content"));
     let request = range.into_iter().fold(request, |request, range| request.header("range", range));
     let answer = request.send().await.unwrap();
@@ -60,7 +60,7 @@ fn objects(app: &TestApp) -> Vec<PathBuf> {
 }
 
 /// Runs the task that removes what nothing needs.
-async fn clean(app: &TestApp) {
+pub async fn clean(app: &TestApp) {
     let context = Context {
         pool: app.pool.clone(),
         files: app.files(),
@@ -70,7 +70,7 @@ async fn clean(app: &TestApp) {
     FileRemoval.run(&context, ()).await.unwrap();
 }
 
-async fn remnants(app: &TestApp) -> i64 {
+pub async fn remnants(app: &TestApp) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM file_remnants").fetch_one(&app.pool).await.unwrap()
 }
 

@@ -27,6 +27,7 @@ mod polling;
 mod refusals;
 mod restart;
 mod retention;
+mod s3;
 mod scheduling;
 mod secrecy;
 mod signs_of_life;
