@@ -6,6 +6,7 @@ pub mod auth;
 pub mod commands;
 pub mod data_dir;
 pub mod database;
+pub mod egress;
 pub mod error;
 pub mod events;
 pub mod files;

@@ -48,6 +48,16 @@ pub mod name {
     pub const TASK_DURATION: &str = "integrations_task_seconds";
     /// Gauge, label `task`: tasks that failed for good and wait for an operator.
     pub const TASKS_DEAD: &str = "integrations_tasks_dead";
+    /// Gauge: files that are stored.
+    pub const FILES: &str = "integrations_files";
+    /// Gauge: bytes that they have together.
+    pub const FILES_BYTES: &str = "integrations_files_bytes";
+    /// Counter, labels `way` (upload, url) and `result` (new, known: its content was stored already): files that were taken.
+    pub const FILES_TAKEN: &str = "integrations_files_taken_total";
+    /// Counter, labels likewise: bytes that they had.
+    pub const FILES_TAKEN_BYTES: &str = "integrations_files_taken_bytes_total";
+    /// Counter: files that were removed because nothing needed them.
+    pub const FILES_REMOVED: &str = "integrations_files_removed_total";
     /// Histogram in seconds: time to connect, without the waits for people.
     pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
     /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
@@ -136,6 +146,12 @@ pub fn set_queue_depth(depth: &[(i16, i64)]) {
     }
 }
 
+/// Sets the gauges of stored files.
+pub fn set_files((files, bytes): (i64, i64)) {
+    metrics::gauge!(name::FILES).set(as_f64(files));
+    metrics::gauge!(name::FILES_BYTES).set(as_f64(bytes));
+}
+
 /// Sets the gauges of dead tasks. `before` is what was set last: a kind of which none is dead any more gets 0.
 pub fn set_dead_tasks(before: &mut Vec<String>, counts: Vec<(String, i64)>) {
     for name in before.drain(..).filter(|name| counts.iter().all(|(counted, _)| counted != name)) {
@@ -179,6 +195,14 @@ fn describe() {
     describe_counter!(name::TASKS_ERROR, "Tasks and sends that failed, by queue.");
     describe_histogram!(name::TASK_DURATION, "How long one run of a background task took, by task.");
     describe_gauge!(name::TASKS_DEAD, "Background tasks that failed for good, by task.");
+    describe_gauge!(name::FILES, "Files that are stored.");
+    describe_gauge!(name::FILES_BYTES, "Bytes that the stored files have together.");
+    describe_counter!(
+        name::FILES_TAKEN,
+        "Files that were taken, by way and by whether their content was stored already."
+    );
+    describe_counter!(name::FILES_TAKEN_BYTES, "Bytes of the files that were taken, likewise.");
+    describe_counter!(name::FILES_REMOVED, "Files that were removed because nothing needed them.");
     describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");
     describe_histogram!(name::DELIVERY_DURATION, "Time from due to sent, without the waits that the platform imposed.");
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     auth::TokenOptions,
+    egress::Egress,
     files::Files,
     health::Readiness,
     logins::Inputs,
@@ -89,7 +90,7 @@ pub async fn start(
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let inbox = Inbox::new(pool.clone(), hints.clone());
-    let files = Files::open(settings, pool.clone())?;
+    let files = Files::open(settings, pool.clone(), Egress::new(&settings.egress))?;
     let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox, files };
     let mut started = None;
     if roles.worker {

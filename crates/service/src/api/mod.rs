@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod bots;
 pub mod caller;
 pub mod events;
+pub mod files;
 pub mod health;
 pub mod logins;
 pub mod logs;
@@ -78,6 +79,10 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::resend))
         .routes(routes!(messages::dismiss))
+        .routes(routes!(files::upload, files::list))
+        .routes(routes!(files::fetch))
+        .routes(routes!(files::get, files::delete))
+        .routes(routes!(files::content))
         .routes(routes!(logs::list))
         .routes(routes!(events::stream))
         .routes(routes!(workers::list))

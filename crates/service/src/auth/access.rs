@@ -36,6 +36,11 @@ const SEND: Access = Access::Scope(Scope::MessagesSend);
 /// For operators only.
 const ADMIN: Access = Access::Scope(Scope::Admin);
 
+/// Where files are stored, and where they are fetched: both may take longer than other requests.
+pub const UPLOAD: &str = "/api/integrations/files";
+/// See [`UPLOAD`].
+pub const FETCH: &str = "/api/integrations/files/fetch";
+
 /// Every route. A route that is missing here is refused by the guard.
 pub const ROUTES: &[Route] = &[
     route(Method::GET, "/health/live", Access::Public),
@@ -73,6 +78,12 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/integrations/messages/{id}/cancel", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/resend", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/dismiss", SEND),
+    route(Method::GET, "/api/integrations/files", READ),
+    route(Method::POST, UPLOAD, SEND),
+    route(Method::POST, FETCH, SEND),
+    route(Method::GET, "/api/integrations/files/{id}", READ),
+    route(Method::DELETE, "/api/integrations/files/{id}", SEND),
+    route(Method::GET, "/api/integrations/files/{id}/content", READ),
     route(Method::GET, "/api/integrations/logs", READ),
     route(Method::GET, "/api/integrations/events", READ),
     route(Method::GET, "/api/integrations/workers", ADMIN),

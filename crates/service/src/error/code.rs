@@ -114,12 +114,20 @@ codes! {
         "The user's files together would be larger than allowed. Delete files that are not needed, or ask the operator for more room.";
     FileTypeMismatch = "file_type_mismatch", 422, "Content of another type",
         "The file is said to be a picture, a film or sound, and its content is something else. Send the right content type, or none.";
+    RangeNotSatisfiable = "range_not_satisfiable", 416, "No such part",
+        "The file is shorter than the part that `Range` asks for. `Content-Range` tells its size.";
     FileInUse = "file_in_use", 409, "File in use",
         "A message that waits to be sent needs the file. Cancel the message first, or wait until it is sent.";
     FileGone = "file_gone", 410, "File gone",
         "The file was deleted, or its content is missing in the store. Upload it again.";
     FilesUnavailable = "files_unavailable", 503, "Files unavailable",
         "The store of files does not answer or is full. Try again a little later.";
+    UrlRefused = "url_refused", 422, "Address refused",
+        "The service does not fetch this address: only http and https, the allowed ports and public addresses, with few redirects.";
+    UrlUnreachable = "url_unreachable", 422, "Address cannot be fetched",
+        "The address gives no file: there is no such server, it refuses, or it broke off. The detail says which.";
+    FetchTimedOut = "fetch_timed_out", 422, "Fetching took too long",
+        "The server behind the address did not answer or send the file in time. Try again, or upload the file.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
     Overloaded = "overloaded", 503, "Overloaded",

@@ -1,5 +1,6 @@
 //! Where the content of files lies: in a folder, or at an S3-compatible store.
 
+use std::fmt;
 use std::fs::create_dir_all;
 use std::io::{self, SeekFrom};
 use std::ops::Range;
@@ -37,12 +38,19 @@ const FILE_PART: usize = 1 << 20;
 const READ: usize = 128 << 10;
 
 /// The place of all content.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     place: Place,
 }
 
-#[derive(Debug, Clone)]
+/// The S3 client holds a secret, and its own text is not ours.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+#[derive(Clone)]
 enum Place {
     Folder { folder: PathBuf, files: Arc<LocalFileSystem> },
     S3 { bucket: String, prefix: Path, store: AmazonS3 },
@@ -156,7 +164,7 @@ fn ignore_missing(result: Result<()>) -> Result<()> {
 }
 
 fn open_folder(folder: &FilePath) -> Result<Place, String> {
-    let fail = |error: &dyn std::fmt::Display| format!("the folder of files {}: {error}", folder.display());
+    let fail = |error: &dyn fmt::Display| format!("the folder of files {}: {error}", folder.display());
     if let Some(parent) = folder.parent() {
         create_dir_all(parent).map_err(|error| fail(&error))?;
     }

@@ -95,6 +95,8 @@ fn http_options(settings: &Settings) -> Result<HttpOptions, String> {
         trusted_proxies: http.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         body: BodyLimits { bytes: http.body_limit, ..BodyLimits::default() },
         request_time: http.request_timeout,
+        // What is left of it is for connecting, for the database, and for telling what took too long.
+        file_time: settings.files.transfer + settings.files.stall + http.request_timeout,
         concurrency: http.max_concurrent_requests,
     })
 }

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Common;
 use crate::{
+    files::Files,
     logins,
     platforms::{
         Platforms,
@@ -67,7 +68,7 @@ pub async fn start(
         drive_logins(&common, &accounts, &ownership, arriving.logins_in, shutdown);
     }
     let wake = Arc::new(Notify::new());
-    let executor = executor(settings, kinds, &context, wake.clone());
+    let executor = executor(settings, kinds, &context, common.files.clone(), wake.clone());
     executor.arm().await?;
     context.tasks.spawn(executor.run());
     shutdown.tasks.spawn(worker::run(context, arriving.hints_in));
@@ -129,9 +130,13 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 /// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.
-fn executor(settings: &Settings, kinds: Kinds, worker: &Context, wake: Arc<Notify>) -> Arc<Executor> {
-    let context =
-        tasks::Context { pool: worker.pool.clone(), retention: settings.retention.clone(), stop: worker.stop.clone() };
+fn executor(settings: &Settings, kinds: Kinds, worker: &Context, files: Files, wake: Arc<Notify>) -> Arc<Executor> {
+    let context = tasks::Context {
+        pool: worker.pool.clone(),
+        files,
+        retention: settings.retention.clone(),
+        stop: worker.stop.clone(),
+    };
     let grace = settings.http.shutdown.mul_f64(0.7);
     Executor::new(context, kinds, worker.ownership.clone(), wake, grace)
 }

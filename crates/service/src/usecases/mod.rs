@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bots;
+pub mod files;
 pub mod idempotent;
 pub mod inbound;
 pub mod logins;

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::common::TestApp;
+use crate::common::app::id_of;
 
 /// Objects of one user; nothing waits for them.
 pub struct Objects {
@@ -12,6 +13,7 @@ pub struct Objects {
     login: Uuid,
     account: Uuid,
     task: Uuid,
+    file: Uuid,
 }
 
 impl Objects {
@@ -46,7 +48,9 @@ impl Objects {
         .execute(&app.pool)
         .await
         .unwrap();
-        Self { bot: bot.id, message, login, account, task }
+        let path = "/api/integrations/files?name=notes.txt";
+        let file = app.user.send(app.user.request(reqwest::Method::POST, path).body("notes")).await.ok(201);
+        Self { bot: bot.id, message, login, account, task, file: id_of(&file) }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -60,6 +64,7 @@ impl Objects {
             ("/connect/", self.login),
             ("/accounts/", self.account),
             ("/tasks/", self.task),
+            ("/files/", self.file),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
         pattern.replace("{id}", &id.to_string())

@@ -94,13 +94,13 @@ pub async fn announce_upload(pool: &PgPool, object: &str, upload: &str) -> Resul
         .map(drop)
 }
 
-/// Lets a file stand for an object that is whole. `quota` is the most bytes that the user's files may have together.
-pub async fn store(pool: &PgPool, file: &NewFile<'_>, quota: Option<i64>) -> Result<Stored, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+/// Lets a file stand for an object that is whole, in the caller's transaction, which is to be committed only when there is a file
+/// then. `quota` is the most bytes that the user's files may have together.
+pub async fn store(db: &mut PgConnection, file: &NewFile<'_>, quota: Option<i64>) -> Result<Stored, sqlx::Error> {
     // One upload of a user after the other: two that fit alone may be too much together.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('integrations.files'), $1)")
         .bind(file.user_id)
-        .execute(&mut *tx)
+        .execute(&mut *db)
         .await?;
     let sql = format!(
         "INSERT INTO files (id, user_id, sha256, size_bytes, name, media_type, object)
@@ -117,26 +117,24 @@ pub async fn store(pool: &PgPool, file: &NewFile<'_>, quota: Option<i64>) -> Res
         .bind(file.name)
         .bind(file.media_type)
         .bind(file.object)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut *db)
         .await?;
     if row.object != file.object {
         sqlx::query("UPDATE file_remnants SET remove_after = now() WHERE object = $1")
             .bind(file.object)
-            .execute(&mut *tx)
+            .execute(&mut *db)
             .await?;
-        tx.commit().await?;
         return Ok(Stored::Known(row));
     }
     if let Some(quota) = quota
-        && total(&mut tx, file.user_id).await? > quota
+        && total(db, file.user_id).await? > quota
     {
         return Ok(Stored::OverQuota);
     }
-    let announced = sqlx::query("DELETE FROM file_remnants WHERE object = $1").bind(file.object).execute(&mut *tx);
+    let announced = sqlx::query("DELETE FROM file_remnants WHERE object = $1").bind(file.object).execute(&mut *db);
     if announced.await?.rows_affected() == 0 {
         return Ok(Stored::GivenUp);
     }
-    tx.commit().await?;
     Ok(Stored::New(row))
 }
 
