@@ -80,7 +80,9 @@ impl State {
 
     /// Adds a topic to a forum and returns its id; `None` if the chat is no forum.
     pub fn add_topic(&mut self, id: ChatId, title: &str, by: UserId) -> Option<i32> {
-        self.chats.get(&id).filter(|chat| chat.is_forum)?;
+        let chat = self.chats.get_mut(&id).filter(|chat| chat.is_forum)?;
+        // The number of the general topic, which is there from the beginning.
+        chat.last_message_id = chat.last_message_id.max(1);
         let topic = self.announce(id, by, Service::TopicCreated(title.to_owned()));
         self.chats.get_mut(&id)?.topics.insert(topic, Topic { title: title.to_owned(), closed: false });
         Some(topic)

@@ -45,7 +45,9 @@ impl Draft {
     /// Stores the files; what is left is ready to be sent.
     pub(super) fn store(self, state: &mut State) -> Body {
         let Self { mut body, upload, thumbnail } = self;
-        if let (Some(upload), Some(mut media)) = (upload, body.media.take()) {
+        if let Some(upload) = upload
+            && let Some(mut media) = body.media.take()
+        {
             media.thumbnail = thumbnail.filter(|thumbnail| thumbnail.picture.is_some()).map(|thumbnail| {
                 let photo = Media { kind: MediaKind::Photo, mime_type: "image/jpeg".to_owned(), ..Media::default() };
                 state.files_mut().add(thumbnail, photo, BOT_DC).file_id
