@@ -25,8 +25,13 @@ pub struct Delivery {
 impl Delivery {
     /// The random id of a further part of the message, counted from 0, which is the message's own.
     pub fn random_id_of(&self, part: usize) -> i64 {
-        self.random_id.wrapping_add_unsigned(part as u64)
+        random_id_of(self.random_id, part)
     }
+}
+
+/// The random id of a part, from that of the message.
+pub fn random_id_of(random_id: i64, part: usize) -> i64 {
+    random_id.wrapping_add_unsigned(part as u64)
 }
 
 /// A connected sender.

@@ -3,7 +3,7 @@
 //! - [`json`], [`query`], [`path`], [`idempotency`]: extractors that answer bad input with a problem that says what to change
 //!   ([`explain`]);
 //! - [`page`]: cursor pagination;
-//! - [`upload`], [`download`]: bodies that are files, as streams;
+//! - [`upload`], [`download`]: bodies that are files, as streams; [`form`]: bodies with files among their parts;
 //! - [`layers`]: everything around a route: [`observe`], [`limits`], and the guard of [`crate::auth`];
 //! - [`trace`], [`client`], [`route`]: what is known of a request: its trace, its origin, its pattern;
 //! - [`server`]: connections, and an orderly end.
@@ -11,6 +11,7 @@
 pub mod client;
 pub mod download;
 pub mod explain;
+pub mod form;
 pub mod idempotency;
 pub mod json;
 pub mod layers;

@@ -241,8 +241,10 @@ pub struct FinishAttempt {
     pub wait_ms: Option<i64>,
     /// The wait was imposed by the platform.
     pub imposed: bool,
-    /// Id at the platform.
+    /// Id at the platform; that of the first part, where there are several.
     pub platform_message_id: Option<i64>,
+    /// The random and platform ids of all parts, where there are several.
+    pub parts: Vec<(i64, i64)>,
 }
 
 /// A message whose attempt has finished, for the metrics; `None` when the message had moved on.
@@ -291,6 +293,12 @@ WITH input AS (
     WHERE m.id = i.message_id AND m.attempt_id = i.attempt_id AND m.status IN ('sending', 'unknown')
     RETURNING m.id, m.user_id, m.route, m.priority, m.sender_id, m.chat_id, m.status, m.error_code, m.error_message,
               m.platform_message_id, m.queued_at, m.imposed_wait_ms, m.not_before, i.event_id, i.log_id
+), parts AS (
+    INSERT INTO message_parts (id, message_id, part, random_id, platform_message_id)
+    SELECT p.id, p.message_id, p.part, p.random_id, p.platform_message_id
+    FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::bigint[], $16::bigint[])
+        AS p(id, message_id, part, random_id, platform_message_id)
+    JOIN finished f ON f.id = p.message_id
 ), told AS (
     INSERT INTO events (id, user_id, type, resource_id, data)
     SELECT event_id, user_id, 'message.' || status, id,
@@ -315,6 +323,7 @@ impl Commit for Finish {
     type Output = Option<FinishedMessage>;
 
     async fn commit(&self, items: &[FinishAttempt]) -> Result<Vec<Option<FinishedMessage>>, sqlx::Error> {
+        let parts = || items.iter().flat_map(|f| (0_i32..).zip(&f.parts).map(|(part, ids)| (f.message_id, part, *ids)));
         let rows: Vec<FinishedMessage> = sqlx::query_as(FINISH)
             .bind(items.iter().map(|f| f.message_id).collect::<Vec<_>>())
             .bind(items.iter().map(|f| f.attempt_id).collect::<Vec<_>>())
@@ -327,6 +336,11 @@ impl Commit for Finish {
             .bind(items.iter().map(|f| f.platform_message_id).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(parts().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(parts().map(|(message, ..)| message).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part, _)| part).collect::<Vec<_>>())
+            .bind(parts().map(|(_, _, (random_id, _))| random_id).collect::<Vec<_>>())
+            .bind(parts().map(|(_, _, (_, platform_id))| platform_id).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let mut by_id: std::collections::HashMap<Uuid, FinishedMessage> =

@@ -7,11 +7,28 @@ use uuid::Uuid;
 
 use crate::{Slice, group::Commit};
 
-/// A message to accept.
+/// One of the messages that are accepted together.
 #[derive(Debug, Clone)]
-pub struct NewMessage {
+pub struct NewPart {
     /// UUIDv7, made by the caller.
     pub id: Uuid,
+    /// Kind of content.
+    pub kind: &'static str,
+    /// The content as JSON text.
+    pub content: String,
+    /// Id that the platform deduplicates on.
+    pub random_id: i64,
+    /// The stored files that it needs.
+    pub files: Vec<Uuid>,
+}
+
+/// A message to accept, or several that are accepted together and keep their order.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The id of the first.
+    pub id: Uuid,
+    /// All of them.
+    pub parts: Vec<NewPart>,
     /// Who calls.
     pub caller: i32,
     /// The caller may send through everybody's senders.
@@ -24,16 +41,10 @@ pub struct NewMessage {
     pub chat_id: Option<i64>,
     /// Destination by name, without `@`, lower case.
     pub chat_name: Option<String>,
-    /// Kind of content.
-    pub kind: &'static str,
-    /// The content as JSON text.
-    pub content: String,
     /// 0 high, 1 mid, 2 low.
     pub priority: i16,
     /// Not before this time.
     pub scheduled_at: Option<DateTime<Utc>>,
-    /// Id that the platform deduplicates on.
-    pub random_id: i64,
     /// `Idempotency-Key` and the hash of the body.
     pub key: Option<(String, Vec<u8>)>,
     /// The answer to store with the key, as JSON text.
@@ -59,13 +70,24 @@ pub struct Accept {
     pub pool: PgPool,
 }
 
+/// The constraint that keeps a file as long as messages need it.
+const FILE_KEY: &str = "message_files_file_id_fkey";
+
+/// Whether a message was refused because a file that it needs is gone.
+pub fn lacks_file(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.constraint() == Some(FILE_KEY))
+}
+
 const ACCEPT: &str = "
 WITH input AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[], $8::text[],
-                         $9::text[], $10::smallint[], $11::timestamptz[], $12::bigint[], $13::text[], $14::bytea[],
-                         $15::text[], $16::text[], $17::text[], $18::uuid[])
-        WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, kind, content, priority,
-                             scheduled_at, random_id, key, body_hash, response, request_id, traceparent, event_id, place)
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[],
+                         $8::smallint[], $9::timestamptz[], $10::text[], $11::bytea[], $12::text[], $13::text[],
+                         $14::text[])
+        WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, priority, scheduled_at, key,
+                             body_hash, response, request_id, traceparent, place)
+), parts AS (
+    SELECT * FROM unnest($15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::bigint[], $20::uuid[])
+        WITH ORDINALITY AS t(of_place, part_id, kind, content, random_id, event_id, part_place)
 ), valid AS (
     -- One look by key for each message, whatever the planner believes of the tables' sizes: hence OFFSET and the subquery.
     SELECT i.*, s.user_id AS owner, COALESCE(i.chat_id, (
@@ -88,18 +110,22 @@ WITH input AS (
 ), accepted AS (
     INSERT INTO messages (id, user_id, route, sender_id, chat_id, chat_name, kind, content, status, priority,
                           scheduled_at, random_id, request_id, traceparent, queued_at)
-    SELECT id, owner, route, sender_id, known_chat_id, chat_name, kind, content::jsonb,
+    SELECT part_id, owner, route, sender_id, known_chat_id, chat_name, kind, content::jsonb,
            CASE WHEN scheduled_at IS NULL THEN 'queued' ELSE 'scheduled' END, priority,
            scheduled_at, random_id, request_id, traceparent, CASE WHEN scheduled_at IS NULL THEN now() END
-    FROM valid
+    FROM valid JOIN parts ON of_place = place
     WHERE key IS NULL OR id IN (SELECT resource_id FROM keyed)
-    ORDER BY place
+    ORDER BY part_place
     RETURNING id, user_id, sender_id, status, chat_id
+), needed AS (
+    INSERT INTO message_files (message_id, file_id)
+    SELECT message_id, file_id FROM unnest($21::uuid[], $22::uuid[]) AS t(message_id, file_id)
+    JOIN accepted ON id = message_id
 ), told AS (
     INSERT INTO events (id, user_id, type, resource_id, data)
-    SELECT i.event_id, a.user_id, 'message.' || a.status, a.id,
+    SELECT p.event_id, a.user_id, 'message.' || a.status, a.id,
            jsonb_build_object('status', a.status, 'sender_id', a.sender_id, 'chat_id', a.chat_id)
-    FROM accepted a JOIN input i USING (id)
+    FROM accepted a JOIN parts p ON p.part_id = a.id
 )
 SELECT id FROM accepted";
 
@@ -114,6 +140,8 @@ impl Commit for Accept {
         let batch: Vec<&NewMessage> =
             items.iter().filter(|m| m.key.as_ref().is_none_or(|(key, _)| keys.insert((m.caller, key)))).collect();
         let of = |f: fn(&NewMessage) -> Option<String>| batch.iter().map(|m| f(m)).collect::<Vec<_>>();
+        let parts = || (1_i64..).zip(&batch).flat_map(|(place, m)| m.parts.iter().map(move |part| (place, part)));
+        let files = || parts().flat_map(|(_, part)| part.files.iter().map(|file| (part.id, *file)));
         let stored: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
             .bind(batch.iter().map(|m| m.id).collect::<Vec<_>>())
             .bind(batch.iter().map(|m| m.caller).collect::<Vec<_>>())
@@ -122,17 +150,21 @@ impl Commit for Accept {
             .bind(batch.iter().map(|m| m.sender_id).collect::<Vec<_>>())
             .bind(batch.iter().map(|m| m.chat_id).collect::<Vec<_>>())
             .bind(of(|m| m.chat_name.clone()))
-            .bind(batch.iter().map(|m| m.kind).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
             .bind(batch.iter().map(|m| m.priority).collect::<Vec<_>>())
             .bind(batch.iter().map(|m| m.scheduled_at).collect::<Vec<_>>())
-            .bind(batch.iter().map(|m| m.random_id).collect::<Vec<_>>())
             .bind(of(|m| m.key.as_ref().map(|(key, _)| key.clone())))
             .bind(batch.iter().map(|m| m.key.as_ref().map(|(_, hash)| hash.clone())).collect::<Vec<_>>())
             .bind(batch.iter().map(|m| m.response.as_str()).collect::<Vec<_>>())
             .bind(of(|m| m.request_id.clone()))
             .bind(of(|m| m.traceparent.clone()))
-            .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(parts().map(|(place, _)| place).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part)| part.id).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part)| part.kind).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part)| part.content.as_str()).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part)| part.random_id).collect::<Vec<_>>())
+            .bind(parts().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(files().map(|(message, _)| message).collect::<Vec<_>>())
+            .bind(files().map(|(_, file)| file).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();

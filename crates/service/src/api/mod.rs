@@ -8,6 +8,7 @@ pub mod files;
 pub mod health;
 pub mod logins;
 pub mod logs;
+pub mod message_body;
 pub mod messages;
 pub mod openapi;
 pub mod queues;

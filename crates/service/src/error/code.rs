@@ -92,6 +92,10 @@ codes! {
         "Telegram refused the request. The detail names its reason.";
     TelegramWait = "telegram_wait", 429, "Telegram asks to wait",
         "Telegram limits how often this can be done. Wait as long as `Retry-After` says.";
+    UnsupportedBySender = "unsupported_by_sender", 422, "Not possible through this sender",
+        "This kind of sender cannot do that. The detail names the kinds that can.";
+    MediaUnfit = "media_unfit", 422, "File does not fit",
+        "Telegram does not take the file as this kind of medium. The detail says why, and as what it can be sent.";
     MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
         "Only a message that is scheduled or queued can be cancelled.";
     MessageNotResendable = "message_not_resendable", 409, "Message cannot be resent",

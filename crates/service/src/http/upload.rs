@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use axum::body::BodyDataStream;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -66,7 +66,7 @@ impl Upload {
     async fn from_form(content_type: String, size: Option<u64>, request: Request) -> Result<Self, Error> {
         let boundary = multer::parse_boundary(content_type).map_err(|error| refuse(&error))?;
         let pace = Pace::default();
-        let body = Paced { body: request.into_body().into_data_stream(), pace: pace.clone(), rests: false };
+        let body = Paced::new(request.into_body(), pace.clone());
         let mut form = Multipart::new(body, boundary);
         let field = form.next_field().await.map_err(|error| refuse(&error))?;
         let field =
@@ -109,7 +109,7 @@ fn only_part(
 }
 
 /// What went wrong with a form.
-fn refuse(error: &multer::Error) -> Error {
+pub(super) fn refuse(error: &multer::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if inner.is::<TooMuchBetween>() {
@@ -133,17 +133,23 @@ fn refuse(error: &multer::Error) -> Error {
 
 /// Which part of a form is being read.
 #[derive(Debug, Clone, Default)]
-struct Pace {
-    is_file: Arc<AtomicBool>,
+pub(super) struct Pace {
+    pub(super) is_file: Arc<AtomicBool>,
     between: Arc<AtomicU64>,
 }
 
 /// Gives the parser one piece at a time: it keeps whatever it can get in memory. Outside of the file there may be little: the heads of
 /// a part are kept in memory until they are whole.
-struct Paced {
+pub(super) struct Paced {
     body: BodyDataStream,
     pace: Pace,
     rests: bool,
+}
+
+impl Paced {
+    pub(super) fn new(body: Body, pace: Pace) -> Self {
+        Self { body: body.into_data_stream(), pace, rests: false }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

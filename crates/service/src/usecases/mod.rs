@@ -3,6 +3,8 @@
 
 pub mod accounts;
 pub mod bots;
+pub mod content;
+pub mod draft;
 pub mod files;
 pub mod idempotent;
 pub mod inbound;

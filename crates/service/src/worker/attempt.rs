@@ -118,6 +118,10 @@ fn decide(context: &Context, attempt_id: Uuid, message: &StartedMessage, outcome
             end.outcome = "sent";
             end.status = "sent";
             end.platform_message_id = platform_message_ids.first().copied();
+            if platform_message_ids.len() > 1 {
+                let random_ids = (0..).map(|part| platform::sender::random_id_of(message.random_id, part));
+                end.parts = random_ids.zip(platform_message_ids).collect();
+            }
             (end, Then::GoOn)
         }
         Outcome::Unanswered { reason } if message.age < REPEATABLE_FOR => {
@@ -172,6 +176,7 @@ fn give_back(message_id: Uuid, attempt_id: Uuid) -> FinishAttempt {
         wait_ms: None,
         imposed: false,
         platform_message_id: None,
+        parts: Vec::new(),
     }
 }
 
