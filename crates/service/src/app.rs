@@ -21,6 +21,7 @@ use crate::{
     questions::Questions,
     queue::Hints,
     secrets::Sealer,
+    tasks::channels::Look,
     usecases::qr_codes::QrCodes,
 };
 
@@ -51,6 +52,8 @@ pub struct App {
     pub qr_codes: QrCodes,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
+    /// Looks at channels and groups.
+    pub channels: Look,
     /// Takes the updates of bots.
     pub inbox: Inbox,
     /// Knows the secrets of webhooks.
@@ -71,6 +74,7 @@ pub struct Parts {
     pub logins: Inputs,
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
+    pub channels: Look,
     pub inbox: Inbox,
     pub secrets: Secrets,
     pub public_url: Option<String>,
@@ -88,6 +92,7 @@ impl App {
             logins,
             accounts_configured,
             questions,
+            channels,
             inbox,
             secrets,
             public_url,
@@ -103,6 +108,7 @@ impl App {
             accounts_configured,
             qr_codes: QrCodes::default(),
             questions,
+            channels,
             inbox,
             secrets,
             public_url,

@@ -6,6 +6,7 @@
 //! - one file per section.
 
 mod auth;
+mod channels;
 mod database;
 mod error;
 mod http;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
+pub use channels::ChannelsSettings;
 pub use database::DatabaseSettings;
 pub use error::{Origin, Problem, SettingsError};
 pub use http::HttpSettings;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// Telegram.
     pub telegram: TelegramSettings,
+    /// Channels and groups.
+    pub channels: ChannelsSettings,
     /// How tokens are checked.
     pub auth: AuthSettings,
     /// Logging.
@@ -86,6 +90,7 @@ impl Settings {
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
+            channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),
             http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),

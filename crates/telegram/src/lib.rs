@@ -3,5 +3,6 @@
 pub mod accounts;
 pub mod bot_api;
 pub mod bots;
+pub mod channels;
 pub mod mtproto;
 pub mod text;

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     http::{IdempotencyKey, Json, Path},
     usecases::{
-        Caller,
+        Caller, channel_send, channels,
         idempotent::body_hash,
         send::{self, ChatTarget, SendText},
     },
@@ -29,9 +29,10 @@ const MAX_CHAT_ID: u64 = 1 << 52;
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    /// Numeric id of the chat, or the `@name` of a public channel or group.
-    #[schema(value_type = ChatId)]
-    chat_id: ChatId,
+    /// Numeric id of the chat, or the `@name` of a public channel or group. Required, but for sends to a connected channel, which have
+    /// none.
+    #[schema(value_type = Option<ChatId>)]
+    chat_id: Option<ChatId>,
     /// The text: at most 4096 characters after its markup is parsed.
     text: String,
     /// How markup in the text is written. Without it the text is plain, or formatted by `entities`.
@@ -74,8 +75,11 @@ pub struct AcceptedMessage {
     /// `queued` or `scheduled`.
     #[schema(example = "queued")]
     status: String,
-    /// The sender it goes through.
+    /// The sender it goes through. Of a channel, another one may take over.
     sender_id: Uuid,
+    /// The channel it was sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_id: Option<Uuid>,
     /// The queue it waits in.
     priority: Priority,
     /// Not before this time.
@@ -135,6 +139,42 @@ pub async fn send_by_account(
     accept(&app, &caller, "account", id, key, body).await
 }
 
+/// Sends a message to a connected channel or group.
+///
+/// The body is that of other sends, without `chat_id`. It goes through the first of the channel's senders that is active, not held back
+/// by Telegram and allowed to send it; when that changes before it was sent, the next one takes over. Messages to one channel arrive in
+/// the order of their acceptance, whoever sends them.
+#[utoipa::path(
+    post, path = "/api/integrations/telegram/channels/{id}/send", tag = "channels", operation_id = "sendToChannel",
+    params(
+        ("id" = Uuid, Path, description = "Id of the channel."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+    ),
+    request_body = SendMessage,
+    responses(
+        (status = 202, description = "Accepted.", body = AcceptedMessage),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn send_to_channel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: Result<IdempotencyKey>,
+    body: Result<Json<SendMessage>>,
+) -> Result<Response> {
+    let channel = channels::get(&app, &caller, id).await?;
+    let Json(body) = body?;
+    let key = key?.0.map(|key| (key, body_hash(&id.to_string(), &body)));
+    if body.chat_id.is_some() {
+        return Err(Error::invalid_field("/chat_id", "must be left out: the channel is the destination"));
+    }
+    let message = convert(body, ChatTarget::Id(channel.channel_id));
+    let (status, body) = channel_send::send(&app, &caller, id, message, key).await?;
+    Ok(answer(status, body))
+}
+
 async fn accept(
     app: &App,
     caller: &Caller,
@@ -146,7 +186,9 @@ async fn accept(
     let checked = async {
         let Json(body) = body?;
         let key = key?.0.map(|key| (key, body_hash(&sender_id.to_string(), &body)));
-        send::send(app, caller, route, sender_id, convert(body)?, key).await
+        let chat = body.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
+        let chat = target(chat)?;
+        send::send(app, caller, route, sender_id, convert(body, chat), key).await
     };
     match checked.await {
         Ok((status, body)) => Ok(answer(status, body)),
@@ -159,9 +201,9 @@ async fn accept(
     }
 }
 
-fn convert(body: SendMessage) -> Result<SendText> {
-    Ok(SendText {
-        chat: target(body.chat_id)?,
+fn convert(body: SendMessage, chat: ChatTarget) -> SendText {
+    SendText {
+        chat,
         text: body.text,
         parse_mode: body.parse_mode,
         entities: body.entities,
@@ -172,12 +214,12 @@ fn convert(body: SendMessage) -> Result<SendText> {
         buttons: body.buttons,
         priority: body.priority,
         scheduled_at: body.scheduled_at,
-    })
+    }
 }
 
-fn target(chat: ChatId) -> Result<ChatTarget> {
+fn target(chat: &ChatId) -> Result<ChatTarget> {
     match chat {
-        ChatId::Id(id) if id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(id)),
+        ChatId::Id(id) if *id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(*id)),
         ChatId::Id(_) => Err(Error::invalid_field("/chat_id", "must be the id of a chat: not 0 and below 2^52")),
         ChatId::Name(name) => {
             let bare = name.strip_prefix('@').unwrap_or_default();
@@ -200,13 +242,13 @@ mod tests {
 
     #[test]
     fn chats_are_numbers_or_names() {
-        assert_eq!(target(ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
-        assert_eq!(target(ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
+        assert_eq!(target(&ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
+        assert_eq!(target(&ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
         for bad in ["news", "@", "@abc", "@1news", "@ne ws", "@новости", "123"] {
-            assert!(target(ChatId::Name(bad.into())).is_err(), "{bad}");
+            assert!(target(&ChatId::Name(bad.into())).is_err(), "{bad}");
         }
         for bad in [0, i64::MAX, i64::MIN, 1 << 52] {
-            assert!(target(ChatId::Id(bad)).is_err(), "{bad}");
+            assert!(target(&ChatId::Id(bad)).is_err(), "{bad}");
         }
     }
 }

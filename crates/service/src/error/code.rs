@@ -108,6 +108,16 @@ codes! {
         "Telegram knows no such chat, or the sender has never met it. A person must write to a bot first.";
     ChatForbidden = "chat_forbidden", 422, "Chat closed to the sender",
         "The sender was blocked, removed, or lacks the right to write in this chat.";
+    NotAChannel = "not_a_channel", 422, "Not a channel or group",
+        "What was named is a person or a bot. Only channels and groups can be connected; people are written to through a bot or an account.";
+    NotMember = "not_member", 422, "Sender not in the chat",
+        "The sender is not in the channel or group. Add it there first; an account can join by itself with `join`.";
+    UnsupportedBySender = "unsupported_by_sender", 422, "Not possible through this sender",
+        "This kind of sender cannot do that. The detail says which kind can.";
+    NoSender = "no_sender", 409, "Nobody can send",
+        "No sender of the channel can send this at the moment. The detail says why, and what to do.";
+    ChannelInactive = "channel_inactive", 409, "Channel not active",
+        "The channel is switched off, or does not exist any more. The detail says which.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
     Overloaded = "overloaded", 503, "Overloaded",

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{BoxFuture, ChatInfo, ChatRef as AnyChat, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use store::leases::Lease;
@@ -168,6 +168,11 @@ impl TelegramBots {
         }
     }
 
+    /// The bot as a sender, if this process looks after it.
+    pub fn sender(&self, id: Uuid) -> Option<Arc<dyn Sender>> {
+        self.live.get(id).map(|bot| Arc::new(BotSender { bot }) as Arc<dyn Sender>)
+    }
+
     /// Bots that nobody owns: also an idle one has to be probed.
     pub async fn to_keep_open(&self) -> Result<Vec<Uuid>, sqlx::Error> {
         table::unowned(&self.shared.pool).await
@@ -202,6 +207,15 @@ impl Sender for BotSender {
         })
     }
 
+    fn chat<'a>(&'a self, chat: &'a AnyChat) -> BoxFuture<'a, Result<ChatInfo, Refusal>> {
+        Box::pin(async move { self.bot.chat(chat).await.map_err(|error| refusal(&error)) })
+    }
+
+    fn join<'a>(&'a self, _: &'a AnyChat) -> BoxFuture<'a, Result<(), Refusal>> {
+        let description = "A bot is added to a chat by its administrators.".to_owned();
+        Box::pin(async move { Err(Refusal { code: "join_needs_account", description, verdict: Verdict::Fail }) })
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let Content::Text(text) = &delivery.message.content else {
@@ -229,6 +243,11 @@ fn refusal(error: &CallError) -> Refusal {
         CallError::Unavailable { .. } | CallError::Refused { status: 404, .. } => Verdict::Retry,
         CallError::Unauthorized { .. } => Verdict::SenderDead,
         CallError::Wait { after } => Verdict::Wait { after: *after, hold: Hold::Chat },
+        CallError::Migrated { chat_id } => Verdict::Migrated { chat_id: *chat_id },
+        CallError::Refused { code: "chat_not_found", .. } => Verdict::Barred { gone: true },
+        CallError::Refused { code: "kicked_from_chat" | "not_enough_rights" | "forbidden", .. } => {
+            Verdict::Barred { gone: false }
+        }
         CallError::Refused { .. } => Verdict::Fail,
     };
     Refusal { code, description, verdict }

@@ -92,6 +92,7 @@ pub async fn send(
         caller_is_admin: caller.is_admin(),
         route,
         sender_id,
+        channel_id: None,
         chat_id,
         chat_name,
         kind: message.content.kind(),
@@ -131,7 +132,7 @@ async fn refused(app: &App, caller: &Caller, route: &str, sender_id: Uuid, key: 
     Err(inactive(&sender.status))
 }
 
-fn inactive(status: &str) -> Error {
+pub(super) fn inactive(status: &str) -> Error {
     let what = match status {
         "token_revoked" => "Telegram refuses the bot's token: replace it first.",
         "off" => "The sender is switched off: switch it on first.",
@@ -156,7 +157,7 @@ pub async fn require_sender(app: &App, sender_id: Uuid, user_id: i32) -> Result<
     }
 }
 
-fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
     let Some(at) = at else { return Ok(None) };
     let now = Utc::now();
     if at > now + TimeDelta::days(SCHEDULE_DAYS) {
@@ -169,7 +170,7 @@ fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
 }
 
 /// Checks the content as Telegram would, so that a bad message is refused now and not when its turn comes.
-fn check(message: SendText) -> Result<Message> {
+pub(super) fn check(message: SendText) -> Result<Message> {
     let text = match (message.parse_mode, message.entities) {
         (Some(_), Some(_)) => {
             return Err(Error::invalid_field("/entities", "cannot be combined with `parse_mode`: send one of the two"));

@@ -3,6 +3,7 @@
 //! - `http` makes one exchange over the shared connections and says whether it is certain that nothing was sent;
 //! - `answer` reads what the server answered, and says whether that proves anything;
 //! - `classify` gives a refusal its stable code and decides what follows from it;
+//! - `chats` asks what a chat is, and what a bot may do there;
 //! - [`CallError`] is how calls other than sends fail; sends end in a [`platform::Outcome`].
 //!
 //! The client never repeats a request: only its caller knows whether that would send something twice. A bot's token
@@ -10,6 +11,7 @@
 
 mod answer;
 mod call_error;
+mod chats;
 mod classify;
 mod http;
 #[cfg(test)]

@@ -55,6 +55,16 @@ impl Problem {
         }
     }
 
+    /// Does the chat not let this account post, while it may let another one? `Some(true)` where it does not even exist, as far as this
+    /// account can tell.
+    pub fn barred(&self) -> Option<bool> {
+        match self.code {
+            "chat_not_found" => Some(true),
+            "kicked_from_chat" | "not_enough_rights" => Some(false),
+            _ => None,
+        }
+    }
+
     /// Does the account need its owner: a new login, or nothing can help?
     pub fn is_dead(&self) -> bool {
         matches!(self.kind, Kind::SessionDead | Kind::AccountClosed)
@@ -137,9 +147,14 @@ fn message_code(name: &str) -> Option<&'static str> {
         "CHAT_ADMIN_REQUIRED"
         | "CHAT_GUEST_SEND_FORBIDDEN"
         | "CHAT_RESTRICTED"
-        | "CHAT_SEND_PLAIN_FORBIDDEN"
         | "CHAT_WRITE_FORBIDDEN"
         | "USER_BANNED_IN_CHANNEL" => "not_enough_rights",
+        // CHAT_SEND_PHOTOS_FORBIDDEN and the like: one for each kind of content.
+        name if name.starts_with("CHAT_SEND_") && name.ends_with("_FORBIDDEN") => "not_enough_rights",
+        "INVITE_HASH_EMPTY" | "INVITE_HASH_EXPIRED" | "INVITE_HASH_INVALID" => "invite_expired",
+        "INVITE_REQUEST_SENT" => "invite_requested",
+        "CHANNELS_TOO_MUCH" => "too_many_chats",
+        "USERS_TOO_MUCH" => "chat_full",
         "USER_IS_BLOCKED" | "YOU_BLOCKED_USER" => "blocked_by_user",
         "PRIVACY_PREMIUM_REQUIRED" => "premium_required",
         "ALLOW_PAYMENT_REQUIRED" => "payment_required",
@@ -208,6 +223,8 @@ mod tests {
             ("CHAT_WRITE_FORBIDDEN", "not_enough_rights"),
             ("CHAT_ADMIN_REQUIRED", "not_enough_rights"),
             ("USER_BANNED_IN_CHANNEL", "not_enough_rights"),
+            ("CHAT_SEND_PHOTOS_FORBIDDEN", "not_enough_rights"),
+            ("INVITE_HASH_EXPIRED", "invite_expired"),
             ("NEVER_SEEN_BEFORE", "telegram_refused"),
         ] {
             let problem = problem(400, name, None);
