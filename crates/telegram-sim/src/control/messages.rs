@@ -30,6 +30,7 @@ pub(super) struct Wanted {
     contains: Option<String>,
     after: Option<u64>,
     deleted: bool,
+    service: bool,
     limit: Option<usize>,
 }
 
@@ -43,6 +44,7 @@ impl Wanted {
             contains: self.contains,
             after: self.after,
             deleted: self.deleted,
+            service: self.service,
         }
     }
 }

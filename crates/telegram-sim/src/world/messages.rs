@@ -37,6 +37,8 @@ pub struct Filter {
     pub after: Option<u64>,
     /// Also deleted ones.
     pub deleted: bool,
+    /// Also what chats tell of themselves.
+    pub service: bool,
 }
 
 impl Messages {
@@ -133,6 +135,11 @@ impl Messages {
         self.by_text.clear();
     }
 
+    /// The pinned messages of a place, newest first.
+    pub fn pinned(&self, place: Place) -> impl Iterator<Item = &Arc<Message>> {
+        self.history(place).filter(|message| message.pinned)
+    }
+
     fn forget_oldest(&mut self) {
         let Some(message) = self.log.pop_front() else { return };
         self.unindex_text(&message);
@@ -167,6 +174,7 @@ impl Filter {
             && self.contains.as_ref().is_none_or(|part| message.body.text.contains(part.as_str()))
             && self.after.is_none_or(|after| message.uid > after)
             && (self.deleted || !message.deleted)
+            && (self.service || message.body.service.is_none())
     }
 }
 
@@ -184,6 +192,8 @@ mod tests {
             date: 0,
             arrived_ms: 0,
             edited: None,
+            edits: 0,
+            pinned: false,
             deleted: false,
             body: Body { text: text.to_owned(), ..Body::default() },
         }

@@ -55,8 +55,8 @@ fn standing_decides_who_writes_to_a_chat() {
         (ChatKind::Group, Plain, None),
         (ChatKind::Group, Left, Some(SendError::NotMember(ChatKind::Group))),
         (ChatKind::Supergroup, Kicked, Some(SendError::Kicked(ChatKind::Supergroup))),
-        (ChatKind::Supergroup, Restricted, Some(SendError::NoRights(ChatKind::Supergroup))),
-        (ChatKind::Channel, Plain, Some(SendError::NoRights(ChatKind::Channel))),
+        (ChatKind::Supergroup, Restricted, Some(SendError::NoRights(ChatKind::Supergroup, ContentKind::Text))),
+        (ChatKind::Channel, Plain, Some(SendError::NoRights(ChatKind::Channel, ContentKind::Text))),
         (ChatKind::Channel, Administrator, None),
     ];
     for (kind, status, refusal) in refusals {

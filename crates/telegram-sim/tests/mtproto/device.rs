@@ -28,6 +28,13 @@ pub async fn simulator() -> Sim {
     Sim::start(SimOptions { bot_api: None, control: None, ..SimOptions::default() }).await.unwrap()
 }
 
+/// A PNG picture of so many bytes: 32 times 16 points, and what a viewer passes over.
+pub fn picture(size: usize) -> Vec<u8> {
+    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x20\0\0\0\x10\x08\x06\0\0\0".to_vec();
+    picture.extend((picture.len()..size).map(|i| u8::try_from(i % 251).unwrap()));
+    picture
+}
+
 /// An account without a password.
 pub fn account(sim: &Sim, phone: &str, dc: i32) -> UserId {
     let new = NewAccount { phone: phone.to_owned(), dc: Some(dc), ..NewAccount::default() };
