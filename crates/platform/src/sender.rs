@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 
-use crate::{ChangeSent, Message, Outcome, Refusal};
+use crate::{ChangeSent, ChatInfo, ChatRef, Message, Outcome, Refusal};
 
 /// A boxed future, so that senders of all platforms stand behind one pointer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -42,6 +42,12 @@ pub fn random_id_of(random_id: i64, part: usize) -> i64 {
 pub trait Sender: Send + Sync {
     /// The numeric id of a name (without `@`).
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>>;
+
+    /// What a chat is, and what this sender may do there, asked of the platform now. Sends nothing.
+    fn chat<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<ChatInfo, Refusal>>;
+
+    /// Comes into a chat that it is not in yet, as far as it can do so by itself. It is in there already is a success.
+    fn join<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<(), Refusal>>;
 
     /// Sends one message.
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;

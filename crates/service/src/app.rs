@@ -22,6 +22,7 @@ use crate::{
     questions::Questions,
     queue::Hints,
     secrets::Sealer,
+    tasks::channels::Look,
     usecases::qr_codes::QrCodes,
 };
 
@@ -52,6 +53,8 @@ pub struct App {
     pub qr_codes: QrCodes,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
+    /// Looks at channels and groups.
+    pub channels: Look,
     /// Takes the updates of bots.
     pub inbox: Inbox,
     /// Knows the secrets of webhooks.
@@ -74,6 +77,7 @@ pub struct Parts {
     pub logins: Inputs,
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
+    pub channels: Look,
     pub inbox: Inbox,
     pub secrets: Secrets,
     pub files: Files,
@@ -92,6 +96,7 @@ impl App {
             logins,
             accounts_configured,
             questions,
+            channels,
             inbox,
             secrets,
             files,
@@ -108,6 +113,7 @@ impl App {
             accounts_configured,
             qr_codes: QrCodes::default(),
             questions,
+            channels,
             inbox,
             secrets,
             files,

@@ -97,11 +97,10 @@ pub async fn start(
         let inputs = worker::Arriving { hints: local_hints, hints_in, logins_in };
         started = Some(worker::start(settings, common.clone(), application, inputs, shutdown).await?);
     }
-    let (ownership, local) = match started {
-        Some(worker) => (Some(worker.ownership.clone()), Some((worker.ownership.worker_id, worker.accounts))),
-        None => (None, None),
+    let (ownership, questions) = match started {
+        Some(worker) => (Some(worker.ownership), worker.questions),
+        None => (None, Questions::new(pool.clone(), sealer, None)),
     };
-    let questions = Questions::new(pool.clone(), sealer, local);
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     gauges::keep(settings, &pool, &metrics, shutdown);
     if !roles.api {

@@ -6,6 +6,7 @@
 //! - one file per section.
 
 mod auth;
+mod channels;
 mod database;
 mod egress;
 mod error;
@@ -25,6 +26,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
+pub use channels::ChannelsSettings;
 pub use database::DatabaseSettings;
 pub use egress::EgressSettings;
 pub use error::{Origin, Problem, SettingsError};
@@ -64,6 +66,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// Telegram.
     pub telegram: TelegramSettings,
+    /// Channels and groups.
+    pub channels: ChannelsSettings,
     /// How tokens are checked.
     pub auth: AuthSettings,
     /// Logging.
@@ -96,6 +100,7 @@ impl Settings {
             egress: EgressSettings::read(Reader::new(&mut layers, "egress")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
+            channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),
             http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),

@@ -1,7 +1,7 @@
 //! The life of a message between `queued` and its end: claimed, started, finished.
 
 use serde_json::Value;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::group::Commit;
@@ -109,6 +109,8 @@ pub struct StartedMessage {
     pub id: Uuid,
     /// Destination.
     pub chat_id: i64,
+    /// The channel that it was sent to, whose other senders may take over.
+    pub channel_id: Option<Uuid>,
     /// Kind of content.
     pub kind: String,
     /// The content.
@@ -128,8 +130,10 @@ pub struct StartedMessage {
 pub enum Started {
     /// `queued → sending` is committed.
     Yes(StartedMessage),
-    /// The message is not queued any more: cancelled meanwhile.
+    /// The message is not queued any more: cancelled meanwhile, or given to another sender.
     NotQueued,
+    /// Another sender has a message on its way to the same channel, or one that comes before this one.
+    NotYet,
     /// The worker does not own the sender any more.
     NotOwned,
 }
@@ -143,6 +147,10 @@ pub struct Start {
 }
 
 // The whole key of the queue's index is given: by the sender alone, each start would read the sender's whole queue.
+//
+// The messages of a channel may go through several senders, whose actors know nothing of each other. So that they keep their order, none
+// starts while another is on its way, or before one that comes first and has a sender. An actor that starts a message sees what others
+// have committed, and a message changes its sender only while it waits: so of two that start at once, the later one sees the earlier.
 const START: &str = "
 WITH input AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $7::smallint[], $8::bigint[])
@@ -157,7 +165,12 @@ WITH input AS (
     FROM input i JOIN owned o USING (sender_id, epoch)
     WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority AND m.seq = i.seq
       AND m.status = 'queued' AND m.chat_id IS NOT NULL
-    RETURNING m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
+      AND (m.channel_id IS NULL OR NOT (
+          EXISTS (SELECT 1 FROM messages b WHERE b.channel_id = m.channel_id AND b.status = 'sending')
+          OR EXISTS (SELECT 1 FROM messages b WHERE b.channel_id = m.channel_id AND b.status = 'queued'
+                     AND b.priority = m.priority AND b.seq < m.seq
+                     AND b.sender_id <> '00000000-0000-0000-0000-000000000000')))
+    RETURNING m.channel_id, m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
               m.traceparent, extract(epoch FROM now() - m.queued_at)::float8 - m.imposed_wait_ms / 1000.0 AS age,
               i.epoch, i.event_id
 ), recorded AS (
@@ -170,7 +183,10 @@ WITH input AS (
     FROM started
 )
 SELECT i.message_id, o.sender_id IS NOT NULL, s.id IS NOT NULL, s.chat_id, s.kind, s.content, s.random_id, s.attempts,
-       s.age, s.traceparent
+       s.age, s.traceparent, s.channel_id,
+       s.id IS NULL AND EXISTS (
+           SELECT 1 FROM messages m WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority
+               AND m.seq = i.seq AND m.status = 'queued' AND m.channel_id IS NOT NULL)
 FROM input i
 LEFT JOIN owned o USING (sender_id, epoch)
 LEFT JOIN started s ON s.id = i.message_id";
@@ -186,6 +202,8 @@ type StartRow = (
     Option<i32>,
     Option<f64>,
     Option<String>,
+    Option<Uuid>,
+    bool,
 );
 
 impl Commit for Start {
@@ -211,13 +229,24 @@ impl Commit for Start {
 }
 
 fn started(row: StartRow) -> Started {
-    let (id, owned, _, chat_id, kind, content, random_id, attempts, age, traceparent) = row;
+    let (id, owned, _, chat_id, kind, content, random_id, attempts, age, traceparent, channel_id, waits) = row;
     match (owned, chat_id, kind, content, random_id, attempts) {
         (false, ..) => Started::NotOwned,
         (true, Some(chat_id), Some(kind), Some(content), Some(random_id), Some(attempts)) => {
             let age = std::time::Duration::try_from_secs_f64(age.unwrap_or_default()).unwrap_or_default();
-            Started::Yes(StartedMessage { id, chat_id, kind, content, random_id, attempts, age, traceparent })
+            Started::Yes(StartedMessage {
+                id,
+                chat_id,
+                channel_id,
+                kind,
+                content,
+                random_id,
+                attempts,
+                age,
+                traceparent,
+            })
         }
+        _ if waits => Started::NotYet,
         _ => Started::NotQueued,
     }
 }
@@ -349,11 +378,12 @@ impl Commit for Finish {
     }
 }
 
-/// Senders that have queued messages: repairs lost hints. Jumps from sender to sender in the index.
+/// Senders that have queued messages: repairs lost hints. Jumps from sender to sender in the index, past nobody, whose id is nil.
 pub async fn senders_with_work(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(
         "WITH RECURSIVE work AS (
-             (SELECT sender_id FROM messages WHERE status = 'queued' ORDER BY sender_id LIMIT 1)
+             (SELECT sender_id FROM messages
+              WHERE status = 'queued' AND sender_id > '00000000-0000-0000-0000-000000000000' ORDER BY sender_id LIMIT 1)
              UNION ALL
              SELECT (SELECT m.sender_id FROM messages m WHERE m.status = 'queued' AND m.sender_id > work.sender_id
                      ORDER BY m.sender_id LIMIT 1)
@@ -453,12 +483,17 @@ pub async fn migrate_chat(pool: &PgPool, sender_id: Uuid, from: i64, to: i64) ->
     .map(drop)
 }
 
-/// Fails queued messages without an attempt: their destination or their sender is no more. With event and log.
-pub async fn fail_queued(pool: &PgPool, ids: &[Uuid], code: &str, description: &str) -> Result<(), sqlx::Error> {
+/// Fails messages that wait, without an attempt: their destination or their sender is no more. With event and log.
+pub async fn fail_waiting(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    code: &str,
+    description: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH failed AS (
              UPDATE messages SET status = 'failed', error_code = $2, error_message = $3, finished_at = now()
-             WHERE id = ANY($1) AND status = 'queued'
+             WHERE id = ANY($1) AND status IN ('scheduled', 'queued')
              RETURNING id, user_id, route, sender_id, chat_id
          ), told AS (
              INSERT INTO events (id, user_id, type, resource_id, data)
@@ -474,7 +509,7 @@ pub async fn fail_queued(pool: &PgPool, ids: &[Uuid], code: &str, description: &
     .bind(ids)
     .bind(code)
     .bind(description)
-    .execute(pool)
+    .execute(db)
     .await
     .map(drop)
 }

@@ -37,6 +37,8 @@ pub struct NewMessage {
     pub route: &'static str,
     /// The sender's row.
     pub sender_id: Uuid,
+    /// The channel that it is for.
+    pub channel_id: Option<Uuid>,
     /// Numeric destination, unless a name is given.
     pub chat_id: Option<i64>,
     /// Destination by name, without `@`, lower case.
@@ -82,9 +84,9 @@ const ACCEPT: &str = "
 WITH input AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[],
                          $8::smallint[], $9::timestamptz[], $10::text[], $11::bytea[], $12::text[], $13::text[],
-                         $14::text[])
+                         $14::text[], $23::uuid[])
         WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, priority, scheduled_at, key,
-                             body_hash, response, request_id, traceparent, place)
+                             body_hash, response, request_id, traceparent, channel_id, place)
 ), parts AS (
     SELECT * FROM unnest($15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::bigint[], $20::uuid[])
         WITH ORDINALITY AS t(of_place, part_id, kind, content, random_id, event_id, part_place)
@@ -96,8 +98,11 @@ WITH input AS (
     FROM input i
     CROSS JOIN LATERAL (
         SELECT user_id FROM senders
-        WHERE id = i.sender_id AND is_active AND (i.is_admin OR user_id = i.caller) AND kind = i.route OFFSET 0
+        WHERE id = i.sender_id AND is_active AND (i.is_admin OR user_id = i.caller)
+          AND (kind = i.route OR i.channel_id IS NOT NULL) OFFSET 0
     ) s
+    WHERE i.channel_id IS NULL OR EXISTS (
+        SELECT 1 FROM telegram_channels c WHERE c.id = i.channel_id AND c.user_id = s.user_id AND c.is_active)
 ), keyed AS (
     INSERT INTO idempotency_keys AS k
         (user_id, key, body_hash, resource_id, response_status, response, locked_until, expires_at)
@@ -108,9 +113,9 @@ WITH input AS (
     WHERE k.expires_at < now()
     RETURNING resource_id
 ), accepted AS (
-    INSERT INTO messages (id, user_id, route, sender_id, chat_id, chat_name, kind, content, status, priority,
+    INSERT INTO messages (id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority,
                           scheduled_at, random_id, request_id, traceparent, queued_at)
-    SELECT part_id, owner, route, sender_id, known_chat_id, chat_name, kind, content::jsonb,
+    SELECT part_id, owner, route, sender_id, channel_id, known_chat_id, chat_name, kind, content::jsonb,
            CASE WHEN scheduled_at IS NULL THEN 'queued' ELSE 'scheduled' END, priority,
            scheduled_at, random_id, request_id, traceparent, CASE WHEN scheduled_at IS NULL THEN now() END
     FROM valid JOIN parts ON of_place = place
@@ -165,6 +170,7 @@ impl Commit for Accept {
             .bind(parts().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(files().map(|(message, _)| message).collect::<Vec<_>>())
             .bind(files().map(|(_, file)| file).collect::<Vec<_>>())
+            .bind(batch.iter().map(|m| m.channel_id).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
@@ -207,6 +213,7 @@ const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct AttemptRow {
     pub id: Uuid,
+    pub sender_id: Uuid,
     pub started_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
     pub outcome: Option<String>,
@@ -224,6 +231,8 @@ pub struct MessageFilter {
     pub statuses: Vec<String>,
     /// Through this sender.
     pub sender_id: Option<Uuid>,
+    /// For this channel.
+    pub channel_id: Option<Uuid>,
     /// To this chat.
     pub chat_id: Option<i64>,
     /// Accepted not before this time.
@@ -245,7 +254,7 @@ pub async fn find(pool: &PgPool, id: Uuid, user_id: Option<i32>) -> Result<Optio
 /// The attempts of a message, in their order.
 pub async fn attempts(pool: &PgPool, message_id: Uuid) -> Result<Vec<AttemptRow>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, started_at, finished_at, outcome, code, description, retry_after_ms
+        "SELECT id, sender_id, started_at, finished_at, outcome, code, description, retry_after_ms
          FROM message_attempts WHERE message_id = $1 ORDER BY id",
     )
     .bind(message_id)
@@ -265,6 +274,9 @@ pub async fn list(pool: &PgPool, filter: &MessageFilter, slice: Slice) -> Result
     }
     if let Some(sender_id) = filter.sender_id {
         sql.push(" AND sender_id = ").push_bind(sender_id);
+    }
+    if let Some(channel_id) = filter.channel_id {
+        sql.push(" AND channel_id = ").push_bind(channel_id);
     }
     if let Some(chat_id) = filter.chat_id {
         sql.push(" AND chat_id = ").push_bind(chat_id);
@@ -327,7 +339,7 @@ pub async fn change(
     Ok(row)
 }
 
-/// Gives up everything of a sender that waits; returns how many. What was tried without an answer may have arrived: it is not
+/// Gives up everything of a sender that waits, but for what is for channels, which other senders can send; returns how many. What was tried without an answer may have arrived: it is not
 /// `cancelled` but `unknown`.
 pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str) -> Result<u64, sqlx::Error> {
     let done: Vec<(Uuid, i32, Option<i64>, String)> = sqlx::query_as(
@@ -335,7 +347,8 @@ pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str
              WHEN m.attempts > 0
                   AND EXISTS (SELECT 1 FROM message_attempts a WHERE a.message_id = m.id AND a.outcome = 'unknown')
              THEN 'unknown' ELSE 'cancelled' END
-         WHERE sender_id = $1 AND status IN ('scheduled', 'queued') RETURNING id, user_id, chat_id, status",
+         WHERE sender_id = $1 AND channel_id IS NULL AND status IN ('scheduled', 'queued')
+         RETURNING id, user_id, chat_id, status",
     )
     .bind(sender_id)
     .bind(code)

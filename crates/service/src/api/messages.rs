@@ -11,6 +11,7 @@ use store::{
     Slice,
     messages::{AttemptRow, Change, MessageFilter, MessageRow},
 };
+use telegram::channels::routing;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -36,8 +37,10 @@ pub struct MessageView {
     status: String,
     /// The route that was called: `bot`, `account` or `channel`.
     route: String,
-    /// The sender it goes through.
-    sender_id: Uuid,
+    /// The sender it goes through, or went through; `null` while no sender of its channel can send it.
+    sender_id: Option<Uuid>,
+    /// The channel it was sent to.
+    channel_id: Option<Uuid>,
     /// Numeric id of the chat; `null` until a name is resolved.
     chat_id: Option<i64>,
     /// Public name of the chat, if that was given.
@@ -74,7 +77,8 @@ impl From<MessageRow> for MessageView {
             user_id: row.user_id,
             status: row.status,
             route: row.route,
-            sender_id: row.sender_id,
+            sender_id: Some(row.sender_id).filter(|id| *id != routing::NOBODY),
+            channel_id: row.channel_id,
             chat_id: row.chat_id,
             chat_name: row.chat_name,
             content: row.content,
@@ -97,6 +101,8 @@ impl From<MessageRow> for MessageView {
 pub struct AttemptView {
     /// Id of the attempt.
     id: Uuid,
+    /// The sender that made it: for a channel, several may.
+    sender_id: Uuid,
     /// When it began.
     started_at: DateTime<Utc>,
     /// When its outcome was known; `null` while it runs.
@@ -115,6 +121,7 @@ impl From<AttemptRow> for AttemptView {
     fn from(row: AttemptRow) -> Self {
         Self {
             id: row.id,
+            sender_id: row.sender_id,
             started_at: row.started_at,
             finished_at: row.finished_at,
             outcome: row.outcome,
@@ -159,6 +166,8 @@ pub struct ListMessages {
     status: Option<String>,
     /// Through this sender.
     sender_id: Option<Uuid>,
+    /// For this channel.
+    channel_id: Option<Uuid>,
     /// To this chat.
     chat_id: Option<i64>,
     /// Accepted at this time or later.
@@ -185,6 +194,7 @@ pub async fn list(
         user_id: None,
         statuses: super::statuses(&STATUSES, query.status)?,
         sender_id: query.sender_id,
+        channel_id: query.channel_id,
         chat_id: query.chat_id,
         from: query.from,
         to: query.to,

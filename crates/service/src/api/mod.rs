@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod bots;
 pub mod caller;
+pub mod channels;
 pub mod events;
 pub mod files;
 pub mod health;
@@ -74,6 +75,12 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(bots::get, bots::update, bots::disconnect))
         .routes(routes!(bots::replace_token))
         .routes(routes!(send::send_by_bot))
+        .routes(routes!(channels::connect, channels::list))
+        .routes(routes!(channels::get, channels::update, channels::disconnect))
+        .routes(routes!(channels::check))
+        .routes(routes!(channels::add_sender))
+        .routes(routes!(channels::remove_sender))
+        .routes(routes!(send::send_to_channel))
         .routes(routes!(webhooks::take))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     http::{IdempotencyKey, Path, upload},
     usecases::{
-        Caller,
+        Caller, channel_send, channels,
         draft::SendMessage,
         send::{self, Sending},
     },
@@ -36,8 +36,11 @@ pub struct AcceptedMessage {
     /// `queued` or `scheduled`.
     #[schema(example = "queued")]
     status: String,
-    /// The sender it goes through.
+    /// The sender it goes through. Of a channel, another one may take over.
     sender_id: Uuid,
+    /// The channel it was sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_id: Option<Uuid>,
     /// The queue it waits in.
     priority: Priority,
     /// Not before this time.
@@ -97,6 +100,38 @@ pub async fn send_by_account(
     request: Request,
 ) -> Result<Response> {
     accept(&app, &caller, "account", id, key, request).await
+}
+
+/// Sends a message to a connected channel or group.
+///
+/// The body is that of other sends, without `chat_id`. It goes through the first of the channel's senders that is active, not held back
+/// by Telegram and allowed to send it; when that changes before it was sent, the next one takes over. Messages to one channel arrive in
+/// the order of their acceptance, whoever sends them.
+#[utoipa::path(
+    post, path = "/api/integrations/telegram/channels/{id}/send", tag = "channels", operation_id = "sendToChannel",
+    params(
+        ("id" = Uuid, Path, description = "Id of the channel."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+    ),
+    request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
+    responses(
+        (status = 202, description = "Accepted.", body = AcceptedMessage),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn send_to_channel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: Result<IdempotencyKey>,
+    request: Request,
+) -> Result<Response> {
+    let channel = channels::get(&app, &caller, id).await?;
+    let (draft, attached) = message_body::read(&app, &caller, request).await?;
+    let sending = Sending { draft, attached, key: key?.0 };
+    let (status, body) = channel_send::send(&app, &caller, &channel, sending).await?;
+    Ok(answer(status, body))
 }
 
 async fn accept(

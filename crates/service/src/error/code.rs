@@ -92,8 +92,6 @@ codes! {
         "Telegram refused the request. The detail names its reason.";
     TelegramWait = "telegram_wait", 429, "Telegram asks to wait",
         "Telegram limits how often this can be done. Wait as long as `Retry-After` says.";
-    UnsupportedBySender = "unsupported_by_sender", 422, "Not possible through this sender",
-        "This kind of sender cannot do that. The detail names the kinds that can.";
     MediaUnfit = "media_unfit", 422, "File does not fit",
         "Telegram does not take the file as this kind of medium. The detail says why, and as what it can be sent.";
     MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
@@ -132,6 +130,16 @@ codes! {
         "The address gives no file: there is no such server, it refuses, or it broke off. The detail says which.";
     FetchTimedOut = "fetch_timed_out", 422, "Fetching took too long",
         "The server behind the address did not answer or send the file in time. Try again, or upload the file.";
+    NotAChannel = "not_a_channel", 422, "Not a channel or group",
+        "What was named is a person or a bot. Only channels and groups can be connected; people are written to through a bot or an account.";
+    NotMember = "not_member", 422, "Sender not in the chat",
+        "The sender is not in the channel or group. Add it there first; an account can join by itself with `join`.";
+    UnsupportedBySender = "unsupported_by_sender", 422, "Not possible through this sender",
+        "This kind of sender cannot do that. The detail says which kind can.";
+    NoSender = "no_sender", 409, "Nobody can send",
+        "No sender of the channel can send this at the moment. The detail says why, and what to do.";
+    ChannelInactive = "channel_inactive", 409, "Channel not active",
+        "The channel is switched off, or does not exist any more. The detail says which.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
     Overloaded = "overloaded", 503, "Overloaded",

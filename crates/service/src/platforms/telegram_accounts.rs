@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, ChangeSent, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{BoxFuture, ChangeSent, ChatInfo, ChatRef, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use sqlx::PgPool;
 use store::{group::Group, leases::Lease};
 use telegram::{
@@ -213,6 +213,11 @@ impl TelegramAccounts {
         self.live.get(id)
     }
 
+    /// The connected account as a sender, if this process has it.
+    pub fn sender(&self, id: Uuid) -> Option<Arc<dyn Sender>> {
+        self.live.get(id).map(|live| self.sender_of(live))
+    }
+
     /// Accounts that should be connected and that nobody owns.
     pub async fn to_keep_open(&self) -> Result<Vec<Uuid>, sqlx::Error> {
         if self.application.is_none() {
@@ -265,6 +270,11 @@ impl TelegramAccounts {
         let sender =
             Arc::new(AccountSender { live, library: SenderLibrary::new(self.files.clone(), id, self.stop.clone()) });
         Ok(Opened { sender, limits: self.limits, version, is_connected: true })
+    }
+
+    fn sender_of(&self, live: Arc<Live>) -> Arc<dyn Sender> {
+        let library = SenderLibrary::new(self.files.clone(), live.id(), self.stop.clone());
+        Arc::new(AccountSender { live, library })
     }
 
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
@@ -377,6 +387,14 @@ impl Sender for AccountSender {
         })
     }
 
+    fn chat<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<ChatInfo, Refusal>> {
+        Box::pin(async move { self.live.account().chat_info(chat).await.map_err(|problem| refusal(&problem)) })
+    }
+
+    fn join<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move { self.live.account().join(chat).await.map_err(|problem| refusal(&problem)) })
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let (account, strangers) = (self.live.account(), self.live.strangers());
@@ -418,7 +436,7 @@ impl AccountSender {
 
 fn refusal(problem: &Problem) -> Refusal {
     let verdict = match problem.kind {
-        Kind::Refused => Verdict::Fail,
+        Kind::Refused => problem.barred().map_or(Verdict::Fail, |gone| Verdict::Barred { gone }),
         Kind::Wait(after, hold) => Verdict::Wait { after, hold },
         Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
         // A question that sends nothing can be asked again.

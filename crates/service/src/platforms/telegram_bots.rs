@@ -19,7 +19,9 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, ChangeSent, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{
+    BoxFuture, ChangeSent, ChatInfo, ChatRef as AnyChat, Delivery, Hold, Outcome, Refusal, Sender, Verdict,
+};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use store::leases::Lease;
@@ -166,6 +168,11 @@ impl TelegramBots {
         Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
     }
 
+    fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {
+        let library = SenderLibrary::new(self.shared.files.clone(), bot.id, self.stop.clone());
+        Arc::new(BotSender { bot, library })
+    }
+
     /// Ends what looks after a bot. A question that is open at Telegram is given up: its answer was not confirmed, so it comes again.
     pub async fn close(&self, id: Uuid) {
         self.probes.remove(id);
@@ -174,6 +181,11 @@ impl TelegramBots {
             stop.cancel();
             let _ = task.await;
         }
+    }
+
+    /// The bot as a sender, if this process looks after it.
+    pub fn sender(&self, id: Uuid) -> Option<Arc<dyn Sender>> {
+        self.live.get(id).map(|bot| self.sender_of(bot))
     }
 
     /// Bots that nobody owns: also an idle one has to be probed.
@@ -211,6 +223,15 @@ impl Sender for BotSender {
         })
     }
 
+    fn chat<'a>(&'a self, chat: &'a AnyChat) -> BoxFuture<'a, Result<ChatInfo, Refusal>> {
+        Box::pin(async move { self.bot.chat(chat).await.map_err(|error| refusal(&error)) })
+    }
+
+    fn join<'a>(&'a self, _: &'a AnyChat) -> BoxFuture<'a, Result<(), Refusal>> {
+        let description = "A bot is added to a chat by its administrators.".to_owned();
+        Box::pin(async move { Err(Refusal { code: "join_needs_account", description, verdict: Verdict::Fail }) })
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
             let api = &self.bot.shared.bot_api;
@@ -238,6 +259,11 @@ fn refusal(error: &CallError) -> Refusal {
         CallError::Unavailable { .. } | CallError::Refused { status: 404, .. } => Verdict::Retry,
         CallError::Unauthorized { .. } => Verdict::SenderDead,
         CallError::Wait { after } => Verdict::Wait { after: *after, hold: Hold::Chat },
+        CallError::Migrated { chat_id } => Verdict::Migrated { chat_id: *chat_id },
+        CallError::Refused { code: "chat_not_found", .. } => Verdict::Barred { gone: true },
+        CallError::Refused { code: "kicked_from_chat" | "not_enough_rights" | "forbidden", .. } => {
+            Verdict::Barred { gone: false }
+        }
         CallError::Refused { .. } => Verdict::Fail,
     };
     Refusal { code, description, verdict }

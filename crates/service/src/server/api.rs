@@ -17,6 +17,7 @@ use crate::{
     questions::Questions,
     settings::Settings,
     shutdown::Shutdown,
+    tasks::channels::Look,
 };
 
 /// What it needs beside the settings.
@@ -42,6 +43,7 @@ pub async fn start(
         let (events, pool) = (events.clone(), pool.clone());
         async move { events.follow(pool).await }
     });
+    let channels = Look { questions: questions.clone(), hints: hints.clone(), settings: settings.channels.clone() };
     let app = Arc::new(App::new(app::Parts {
         secrets: Secrets::new(pool.clone()),
         pool,
@@ -52,6 +54,7 @@ pub async fn start(
         logins,
         accounts_configured,
         questions,
+        channels,
         inbox,
         files,
         public_url: settings.http.public_url.clone(),

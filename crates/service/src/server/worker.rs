@@ -14,10 +14,14 @@ use crate::{
         telegram_bots::{Shared, TelegramBots},
         telegram_client::Application,
     },
+    questions::{Local, Questions},
     queue::{Arrived, DatabaseHints},
     settings::Settings,
     shutdown::Shutdown,
-    tasks::{self, Executor, Kinds},
+    tasks::{
+        self, Executor, Kinds,
+        channels::{ChannelCheck, ChannelRefresh, Look},
+    },
     worker::{self, Context, Limits, Ownership},
 };
 
@@ -34,7 +38,7 @@ pub struct Arriving {
 /// A worker that runs.
 pub struct Started {
     pub ownership: Arc<Ownership>,
-    pub accounts: Arc<TelegramAccounts>,
+    pub questions: Arc<Questions>,
 }
 
 /// Enters the worker and starts its tasks.
@@ -60,8 +64,16 @@ pub async fn start(
         common.files.clone(),
     );
     let bots = TelegramBots::start(shared, common.sealer.clone(), limits(settings), stop.clone());
-    let kinds = Kinds::usual().with_local(accounts.care()).with_local(bots.probes());
-    let platforms = Platforms::new(pool.clone(), bots, accounts.clone());
+    let local = Local { worker_id: ownership.worker_id, accounts: accounts.clone(), bots: bots.clone() };
+    let questions = Questions::new(pool.clone(), common.sealer.clone(), Some(local));
+    let look = Look { questions: questions.clone(), hints: common.hints.clone(), settings: settings.channels.clone() };
+    let kinds = Kinds::usual()
+        .with(ChannelRefresh(look.clone()))
+        .with(ChannelCheck(look))
+        .with_local(accounts.care())
+        .with_local(bots.probes());
+    let failover = settings.channels.failover;
+    let platforms = Platforms::new(pool.clone(), bots, accounts.clone(), common.hints.clone(), failover);
     let give_up = settings.telegram.give_up_after;
     let context = Context::new(pool.clone(), ownership.clone(), platforms, common.hints.clone(), give_up, stop.clone());
     if accounts_configured {
@@ -73,7 +85,7 @@ pub async fn start(
     context.tasks.spawn(executor.run());
     shutdown.tasks.spawn(worker::run(context, arriving.hints_in));
     tokio::spawn(DatabaseHints::listen(pool, arriving.hints, wake, stop));
-    Ok(Started { ownership, accounts })
+    Ok(Started { ownership, questions })
 }
 
 fn accounts(

@@ -5,9 +5,11 @@
 //! - [`local`]: tasks that are bound to this process and deserve no row, such as probes of thousands of accounts;
 //! - `attempt`: one run of a task, with its time-out, its panics caught and its metrics;
 //! - [`retry`]: when a task that failed runs again;
-//! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order.
+//! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order;
+//! - [`channels`]: those that look at channels.
 
 mod attempt;
+pub mod channels;
 pub mod executor;
 pub mod files;
 pub mod kinds;

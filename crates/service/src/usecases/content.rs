@@ -31,6 +31,8 @@ pub enum SenderKind {
     Bot,
     /// An account.
     Account,
+    /// Whoever can, of the senders of a channel.
+    Any,
 }
 
 /// What a sender cannot do, and who can.

@@ -14,7 +14,8 @@ use uuid::Uuid;
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    /// Numeric id of the chat, or the `@name` of a public channel or group.
+    /// Numeric id of the chat, or the `@name` of a public channel or group. Required, but for sends to a connected channel, which have
+    /// none.
     pub chat_id: Option<ChatId>,
     /// The text: at most 4096 characters after its markup is parsed.
     pub text: Option<String>,

@@ -30,7 +30,11 @@ async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<MessageRow> {
 pub async fn change(app: &App, caller: &Caller, id: Uuid, change: MessageChange) -> Result<MessageRow> {
     let before = find(app, caller, id).await?;
     if change == MessageChange::Resend {
-        super::send::require_sender(app, before.sender_id, before.user_id).await?;
+        match before.channel_id {
+            // Whoever may send for the channel then.
+            Some(channel_id) => super::channel_send::require_sender(app, caller, channel_id, &before).await?,
+            None => super::send::require_sender(app, before.sender_id, before.user_id).await?,
+        }
     }
     let mut tx = app.pool.begin().await?;
     let Some(row) = messages::change(&mut tx, id, change, rand::random()).await? else {

@@ -3,6 +3,9 @@
 
 pub mod accounts;
 pub mod bots;
+pub mod channel_send;
+pub mod channel_settings;
+pub mod channels;
 pub mod content;
 pub mod draft;
 pub mod files;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::{FileRef, Message};
+use platform::{FileRef, Message, Priority};
 use serde_json::{Value, json};
 use store::{
     group::GroupError,
@@ -30,7 +30,7 @@ const MAX_CHAT_ID: u64 = 1 << 52;
 const MAX_SETTINGS_BYTES: usize = 16 * 1024;
 
 /// The key of a request and the hash of its body.
-type Key = (String, Vec<u8>);
+pub(super) type Key = (String, Vec<u8>);
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,31 @@ pub struct Sending {
     pub key: Option<String>,
 }
 
+/// A message that was checked, or several that a long text became.
+pub(super) struct Prepared {
+    pub messages: Vec<Message>,
+    pub key: Option<Key>,
+    priority: Priority,
+    scheduled_at: Option<DateTime<Utc>>,
+    split: bool,
+}
+
+/// What became of checking.
+pub(super) enum Ready {
+    /// It was sent before, with this answer.
+    Repeated((u16, Value)),
+    /// It can be sent.
+    New(Prepared),
+}
+
+/// The way of a message.
+pub(super) struct Through {
+    pub route: &'static str,
+    pub sender_id: Uuid,
+    pub channel_id: Option<Uuid>,
+    pub chat: ChatTarget,
+}
+
 /// Accepts a message through a sender of the given kind. Answers with the HTTP status and body, which a repeated request with the
 /// same key gets again.
 pub async fn send(
@@ -61,68 +86,89 @@ pub async fn send(
     sender_id: Uuid,
     sending: Sending,
 ) -> Result<(u16, Value)> {
+    let kind = if route == "account" { SenderKind::Account } else { SenderKind::Bot };
+    let chat = sending.draft.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
+    let through = Through { route, sender_id, channel_id: None, chat: target(chat)? };
+    let prepared = match prepare(app, caller, sender_id, kind, sending).await? {
+        Ready::Repeated(answer) => return Ok(answer),
+        Ready::New(prepared) => prepared,
+    };
+    match prepared.offer(app, caller, &through).await? {
+        Some(response) => Ok((202, response)),
+        None => refused(app, caller, route, sender_id, prepared.key).await,
+    }
+}
+
+/// Checks what somebody wants to send. `of` is the sender or channel that a repeated request has to name again.
+pub(super) async fn prepare(app: &App, caller: &Caller, of: Uuid, kind: SenderKind, sending: Sending) -> Result<Ready> {
     let Sending { mut draft, attached, key } = sending;
-    let key = key.map(|key| (key, hash(sender_id, &draft, &attached)));
+    let key = key.map(|key| (key, hash(of, &draft, &attached)));
     if let Some((key, hash)) = key.as_ref().filter(|_| draft.fetches()) {
         // A repeated request should not fetch again what may have changed or gone meanwhile.
         if let Some(state) = idempotency::find(&app.pool, caller.identity.user_id, key, hash).await? {
-            return replay(state);
+            return replay(state).map(Ready::Repeated);
         }
     }
     let scheduled_at = check_schedule(draft.scheduled_at)?;
-    let chat = draft.chat_id.take().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
-    let (chat_id, chat_name) = match target(chat)? {
-        ChatTarget::Id(id) => (Some(id), None),
-        ChatTarget::Name(name) => (None, Some(name)),
-    };
     let (priority, split) = (draft.priority, draft.split.unwrap_or_default());
-    let kind = if route == "account" { SenderKind::Account } else { SenderKind::Bot };
     let mut shelf = Shelf::new(&app.files, caller, kind, attached);
     let messages = content::messages(&mut draft, kind, &mut shelf).await?;
     shelf.check_all_named()?;
-    let parts = messages.iter().map(new_part).collect::<Result<Vec<_>>>()?;
-    let ids: Vec<Uuid> = parts.iter().map(|part| part.id).collect();
-    let id = ids.first().copied().ok_or_else(|| Error::internal("a message without parts"))?;
-    let status = if scheduled_at.is_some() { "scheduled" } else { "queued" };
-    let mut response = json!({
-        "id": id, "status": status, "sender_id": sender_id, "priority": priority, "scheduled_at": scheduled_at,
-    });
-    if split {
-        response["parts"] = json!(ids);
-    }
-    let new = NewMessage {
-        id,
-        parts,
-        caller: caller.identity.user_id,
-        caller_is_admin: caller.is_admin(),
-        route,
-        sender_id,
-        chat_id,
-        chat_name,
-        priority: priority.rank(),
-        scheduled_at,
-        key: key.clone(),
-        response: response.to_string(),
-        request_id: caller.request_id.clone(),
-        traceparent: caller.traceparent.clone(),
-    };
-    let accepted = match app.accept.submit(new).await {
-        Err(GroupError::Database(error)) if messages::lacks_file(&error) => {
-            return Err(Error::new(
-                Code::FileGone,
-                "A file of the message was removed at this moment. Upload it again.",
-            ));
+    Ok(Ready::New(Prepared { messages, key, priority, scheduled_at, split }))
+}
+
+impl Prepared {
+    /// Stores it, and hints at it; `None` when it was not taken: the sender is not the caller's or not active, or the key is taken.
+    pub async fn offer(&self, app: &App, caller: &Caller, through: &Through) -> Result<Option<Value>> {
+        let parts = self.messages.iter().map(new_part).collect::<Result<Vec<_>>>()?;
+        let ids: Vec<Uuid> = parts.iter().map(|part| part.id).collect();
+        let id = ids.first().copied().ok_or_else(|| Error::internal("a message without parts"))?;
+        let status = if self.scheduled_at.is_some() { "scheduled" } else { "queued" };
+        let mut response = json!({
+            "id": id, "status": status, "sender_id": through.sender_id, "priority": self.priority,
+            "scheduled_at": self.scheduled_at,
+        });
+        if let Some(channel_id) = through.channel_id {
+            response["channel_id"] = json!(channel_id);
         }
-        accepted => accepted?,
-    };
-    match accepted {
-        Accepted::Stored => {
-            if scheduled_at.is_none() {
-                app.hints.give(Hint::Work(sender_id));
+        if self.split {
+            response["parts"] = json!(ids);
+        }
+        let (chat_id, chat_name) = match &through.chat {
+            ChatTarget::Id(id) => (Some(*id), None),
+            ChatTarget::Name(name) => (None, Some(name.clone())),
+        };
+        let new = NewMessage {
+            id,
+            parts,
+            caller: caller.identity.user_id,
+            caller_is_admin: caller.is_admin(),
+            route: through.route,
+            sender_id: through.sender_id,
+            channel_id: through.channel_id,
+            chat_id,
+            chat_name,
+            priority: self.priority.rank(),
+            scheduled_at: self.scheduled_at,
+            key: self.key.clone(),
+            response: response.to_string(),
+            request_id: caller.request_id.clone(),
+            traceparent: caller.traceparent.clone(),
+        };
+        match app.accept.submit(new).await {
+            Ok(Accepted::Stored) => {
+                if self.scheduled_at.is_none() {
+                    app.hints.give(Hint::Work(through.sender_id));
+                }
+                Ok(Some(response))
             }
-            Ok((202, response))
+            Ok(Accepted::Refused) => Ok(None),
+            Err(GroupError::Database(error)) if messages::lacks_file(&error) => {
+                let detail = "A file of the message was removed at this moment. Upload it again.";
+                Err(Error::new(Code::FileGone, detail))
+            }
+            Err(error) => Err(error.into()),
         }
-        Accepted::Refused => refused(app, caller, route, sender_id, key).await,
     }
 }
 
@@ -167,7 +213,7 @@ async fn refused(app: &App, caller: &Caller, route: &str, sender_id: Uuid, key: 
     Err(inactive(&sender.status))
 }
 
-fn inactive(status: &str) -> Error {
+pub(super) fn inactive(status: &str) -> Error {
     let what = match status {
         "token_revoked" => "Telegram refuses the bot's token: replace it first.",
         "off" => "The sender is switched off: switch it on first.",
@@ -192,7 +238,7 @@ pub async fn require_sender(app: &App, sender_id: Uuid, user_id: i32) -> Result<
     }
 }
 
-fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
     let Some(at) = at else { return Ok(None) };
     let now = Utc::now();
     if at > now + TimeDelta::days(SCHEDULE_DAYS) {
@@ -204,9 +250,9 @@ fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
     Ok((at > now).then_some(at))
 }
 
-fn target(chat: ChatId) -> Result<ChatTarget> {
+fn target(chat: &ChatId) -> Result<ChatTarget> {
     match chat {
-        ChatId::Id(id) if id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(id)),
+        ChatId::Id(id) if *id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(*id)),
         ChatId::Id(_) => Err(Error::invalid_field("/chat_id", "must be the id of a chat: not 0 and below 2^52")),
         ChatId::Name(name) => {
             let bare = name.strip_prefix('@').unwrap_or_default();
@@ -240,13 +286,13 @@ mod tests {
 
     #[test]
     fn chats_are_numbers_or_names() {
-        assert_eq!(target(ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
-        assert_eq!(target(ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
+        assert_eq!(target(&ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
+        assert_eq!(target(&ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
         for bad in ["news", "@", "@abc", "@1news", "@ne ws", "@новости", "123"] {
-            assert!(target(ChatId::Name(bad.into())).is_err(), "{bad}");
+            assert!(target(&ChatId::Name(bad.into())).is_err(), "{bad}");
         }
         for bad in [0, i64::MAX, i64::MIN, 1 << 52] {
-            assert!(target(ChatId::Id(bad)).is_err(), "{bad}");
+            assert!(target(&ChatId::Id(bad)).is_err(), "{bad}");
         }
     }
 }

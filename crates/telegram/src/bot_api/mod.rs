@@ -4,6 +4,7 @@
 //! - `send`: sending, as calls that `content` writes, with files as `form`; `change`: what is done with a message afterwards;
 //! - `answer` reads what the server answered, and says whether that proves anything;
 //! - `classify` gives a refusal its stable code and decides what follows from it;
+//! - `chats` asks what a chat is, and what a bot may do there;
 //! - [`CallError`] is how calls other than sends fail; sends end in a [`platform::Outcome`].
 //!
 //! The client never repeats a request: only its caller knows whether that would send something twice. A bot's token
@@ -12,6 +13,7 @@
 mod answer;
 mod call_error;
 mod change;
+mod chats;
 mod classify;
 mod content;
 mod form;

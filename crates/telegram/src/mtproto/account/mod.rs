@@ -4,11 +4,13 @@
 //! - `manage`: changing, deleting and pinning what was sent;
 //! - `entities`: formatting, to and from Telegram's form;
 //! - [`chat`]: what an account can post to; `dialogs`, `resolve`: how it is found;
+//! - `inspect`: what a chat is, and what the account may do there;
 //! - [`updates`]: what happens in its chats.
 
 pub mod chat;
 mod dialogs;
 mod entities;
+mod inspect;
 mod manage;
 mod media;
 mod request;

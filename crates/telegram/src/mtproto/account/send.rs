@@ -169,9 +169,11 @@ fn unsent(problem: Problem) -> Problem {
     }
 }
 
-fn outcome(Problem { code, detail, kind }: Problem) -> Outcome {
+fn outcome(problem: Problem) -> Outcome {
+    let barred = problem.barred();
+    let Problem { code, detail, kind } = problem;
     let verdict = match kind {
-        Kind::Refused => Verdict::Fail,
+        Kind::Refused => barred.map_or(Verdict::Fail, |gone| Verdict::Barred { gone }),
         Kind::Wait(after, hold) => Verdict::Wait { after, hold },
         Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
         Kind::Unreachable => Verdict::Retry,

@@ -48,6 +48,11 @@ pub enum Event {
         /// Is it in there now?
         member: bool,
     },
+    /// A group or channel is another one now: it has another title or picture.
+    ChatChanged {
+        /// Which.
+        chat: PeerId,
+    },
     /// A group became a supergroup.
     Migrated {
         /// The group.
@@ -233,6 +238,9 @@ impl Context<'_> {
             MessageAction::ChatMigrateTo(to) => {
                 return Some(Event::Migrated { from: chat, to: PeerId::channel(to.channel_id)? });
             }
+            MessageAction::ChatEditTitle(_) | MessageAction::ChatEditPhoto(_) | MessageAction::ChatDeletePhoto => {
+                return Some(Event::ChatChanged { chat });
+            }
             MessageAction::ChatAddUser(added) if added.users.contains(&self.myself) => true,
             MessageAction::ChatDeleteUser(gone) if gone.user_id == self.myself => false,
             MessageAction::ChatCreate(_) | MessageAction::ChannelCreate(_) => true,
@@ -309,6 +317,12 @@ mod tests {
         assert_eq!(in_group(7, removed(8)), None);
         assert_eq!(in_group(ME, by_link.clone()), Some(membership(true)));
         assert_eq!(in_group(8, by_link), None);
+    }
+
+    #[test]
+    fn a_new_title_is_a_change_of_the_chat() {
+        let renamed = in_group(7, tl::types::MessageActionChatEditTitle { title: "New".to_owned() });
+        assert_eq!(renamed, Some(Event::ChatChanged { chat: PeerId::group(5).unwrap() }));
     }
 
     #[test]
