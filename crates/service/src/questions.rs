@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{ChatInfo, ChatRef, Refusal, Sender, Verdict};
+use platform::{ChangeSent, ChatInfo, ChatRef, Refusal, Sender, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{PgPool, postgres::PgListener};
 use store::{
@@ -46,6 +46,8 @@ pub enum Question {
     Chat(ChatRef),
     /// Come into this chat, and say what it is then.
     Join(ChatRef),
+    /// Change a message that the sender has sent.
+    Change(ChangeSent),
 }
 
 /// What is answered, by the kind of question.
@@ -56,7 +58,9 @@ pub enum Answer {
     Dialogs(Vec<Chat>),
     /// The chat.
     Chat(Box<ChatInfo>),
-    /// The platform's refusal of a question about a chat.
+    /// What was asked for is done.
+    Done,
+    /// The platform's refusal.
     Refused {
         /// Stable code.
         code: String,
@@ -272,6 +276,7 @@ impl Local {
                 })
             }
             Question::Chat(chat) => told(self.sender(sender_id)?.chat(chat).await),
+            Question::Change(change) => answered(self.sender(sender_id)?.change(change).await.map(|()| Answer::Done)),
             Question::Join(chat) => {
                 let sender = self.sender(sender_id)?;
                 match sender.join(chat).await {
@@ -283,10 +288,15 @@ impl Local {
     }
 }
 
-/// What a sender was told of a chat. What may be different in a moment is no answer.
+/// What a sender was told of a chat.
 fn told(chat: std::result::Result<ChatInfo, Refusal>) -> Reply {
-    let Refusal { code, description, verdict } = match chat {
-        Ok(info) => return Ok(Answer::Chat(Box::new(info))),
+    answered(chat.map(|info| Answer::Chat(Box::new(info))))
+}
+
+/// What a sender was told. What may be different in a moment is no answer.
+fn answered(answer: std::result::Result<Answer, Refusal>) -> Reply {
+    let Refusal { code, description, verdict } = match answer {
+        Ok(answer) => return Ok(answer),
         Err(refusal) => refusal,
     };
     let problem = format!("{code}: {description}");

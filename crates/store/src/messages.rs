@@ -202,11 +202,14 @@ pub struct MessageRow {
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
+    pub edited_at: Option<DateTime<Utc>>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub pinned: bool,
 }
 
-const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority, \
+pub(crate) const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority, \
      scheduled_at, not_before, platform_message_id, attempts, error_code, error_message, request_id, created_at, \
-     finished_at";
+     finished_at, edited_at, deleted_at, pinned";
 
 /// One attempt as it is shown.
 #[derive(Debug, Clone, FromRow)]

@@ -68,6 +68,12 @@ pub struct MessageView {
     created_at: DateTime<Utc>,
     /// When it reached its end.
     finished_at: Option<DateTime<Utc>>,
+    /// When its content was last changed at Telegram.
+    edited_at: Option<DateTime<Utc>>,
+    /// When it was taken back at Telegram.
+    deleted_at: Option<DateTime<Utc>>,
+    /// Whether it was pinned in its chat through the service.
+    pinned: bool,
 }
 
 impl From<MessageRow> for MessageView {
@@ -92,6 +98,9 @@ impl From<MessageRow> for MessageView {
             request_id: row.request_id,
             created_at: row.created_at,
             finished_at: row.finished_at,
+            edited_at: row.edited_at,
+            deleted_at: row.deleted_at,
+            pinned: row.pinned,
         }
     }
 }
@@ -132,11 +141,25 @@ impl From<AttemptRow> for AttemptView {
     }
 }
 
+/// One of a message's parts at Telegram: an album has several, most messages one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartView {
+    /// Its id at Telegram.
+    platform_message_id: i64,
+    /// Its address, for those who may see the chat; `null` where Telegram has none: in private chats and basic groups.
+    link: Option<String>,
+}
+
 /// A message with its attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageDetails {
     #[serde(flatten)]
     message: MessageView,
+    /// Its address at Telegram, for those who may see the chat; `null` where there is none: in private chats and basic groups.
+    #[schema(example = "https://t.me/example/12")]
+    link: Option<String>,
+    /// What it is at Telegram, once it is sent.
+    parts: Vec<PartView>,
     /// Every attempt, in order.
     attempt_list: Vec<AttemptView>,
 }
@@ -215,11 +238,28 @@ pub async fn list(
     )
 )]
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageDetails>> {
-    let (message, attempts) = messages::get(&app, &caller, id).await?;
+    let messages::Details { message, attempts, platform_ids, chat_name } = messages::get(&app, &caller, id).await?;
+    let link = |platform_message_id| link(message.chat_id?, chat_name.as_deref(), platform_message_id);
+    let parts: Vec<PartView> =
+        platform_ids.into_iter().map(|id| PartView { platform_message_id: id, link: link(id) }).collect();
     Ok(Json(MessageDetails {
+        link: parts.first().and_then(|part| part.link.clone()),
+        parts,
         message: message.into(),
         attempt_list: attempts.into_iter().map(AttemptView::from).collect(),
     }))
+}
+
+/// The address of a message: by the public name of its channel or group, or by its number where only members see it.
+fn link(chat_id: i64, chat_name: Option<&str>, message_id: i64) -> Option<String> {
+    const CHANNELS: i64 = -1_000_000_000_000;
+    if chat_id >= CHANNELS {
+        return None;
+    }
+    Some(match chat_name {
+        Some(name) => format!("https://t.me/{name}/{message_id}"),
+        None => format!("https://t.me/c/{}/{message_id}", CHANNELS - chat_id),
+    })
 }
 
 /// Cancels a message that is scheduled or queued.
@@ -264,4 +304,17 @@ pub async fn resend(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<
 )]
 pub async fn dismiss(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageView>> {
     Ok(Json(messages::change(&app, &caller, id, Change::Dismiss).await?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::link;
+
+    #[test]
+    fn only_messages_of_channels_and_supergroups_have_an_address() {
+        assert_eq!(link(7, Some("bob"), 5), None);
+        assert_eq!(link(-7, None, 5), None);
+        assert_eq!(link(-1_000_000_000_123, None, 5).unwrap(), "https://t.me/c/123/5");
+        assert_eq!(link(-1_000_000_000_123, Some("news"), 5).unwrap(), "https://t.me/news/5");
+    }
 }

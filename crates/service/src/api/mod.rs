@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod bots;
 pub mod caller;
+pub mod changes;
 pub mod channels;
 pub mod events;
 pub mod files;
@@ -83,7 +84,9 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(send::send_to_channel))
         .routes(routes!(webhooks::take))
         .routes(routes!(messages::list))
-        .routes(routes!(messages::get))
+        .routes(routes!(messages::get, changes::edit, changes::delete))
+        .routes(routes!(changes::pin))
+        .routes(routes!(changes::forward))
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::resend))
         .routes(routes!(messages::dismiss))

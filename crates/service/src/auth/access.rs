@@ -84,6 +84,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/integrations/telegram/webhooks/{bot_id}", Access::Secret),
     route(Method::GET, "/api/integrations/messages", READ),
     route(Method::GET, "/api/integrations/messages/{id}", READ),
+    route(Method::PATCH, "/api/integrations/messages/{id}", SEND),
+    route(Method::DELETE, "/api/integrations/messages/{id}", SEND),
+    route(Method::POST, "/api/integrations/messages/{id}/pin", SEND),
+    route(Method::POST, "/api/integrations/messages/{id}/forward", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/cancel", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/resend", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/dismiss", SEND),
@@ -150,7 +154,10 @@ mod tests {
         let path = "/api/integrations/messages/{id}";
         assert_eq!(lookup(ROUTES, &Method::GET, path), Lookup::Found(READ));
         assert_eq!(lookup(ROUTES, &Method::HEAD, path), Lookup::Found(READ));
-        assert_eq!(lookup(ROUTES, &Method::PUT, path), Lookup::OtherMethods(vec![Method::GET]));
+        assert_eq!(
+            lookup(ROUTES, &Method::PUT, path),
+            Lookup::OtherMethods(vec![Method::GET, Method::PATCH, Method::DELETE])
+        );
         assert_eq!(lookup(ROUTES, &Method::GET, "/elsewhere"), Lookup::Missing);
     }
 }

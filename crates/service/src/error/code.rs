@@ -94,6 +94,14 @@ codes! {
         "Telegram limits how often this can be done. Wait as long as `Retry-After` says.";
     MediaUnfit = "media_unfit", 422, "File does not fit",
         "Telegram does not take the file as this kind of medium. The detail says why, and as what it can be sent.";
+    MessageNotSent = "message_not_sent", 409, "Message not sent",
+        "This can be done only with a message that was sent, and whose id at the platform is known.";
+    MessageBusy = "message_busy", 409, "Message busy",
+        "The message is being sent or changed at this moment. Repeat the request a little later.";
+    MessageGone = "message_gone", 404, "Message gone",
+        "The message was deleted: the platform has it no longer.";
+    MessageLocked = "message_locked", 409, "Message cannot be changed",
+        "The platform does not let this message be changed, such as one that is too old, or that somebody else wrote.";
     MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
         "Only a message that is scheduled or queued can be cancelled.";
     MessageNotResendable = "message_not_resendable", 409, "Message cannot be resent",

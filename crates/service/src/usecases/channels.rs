@@ -253,7 +253,7 @@ async fn reach(app: &App, sender: &SenderRow, chat: &ChatRef, join: bool) -> Res
     let outside = match &answer {
         Answer::Chat(info) => info.standing == Standing::Left && info.kind != ChatKind::Person,
         Answer::Refused { code, .. } => code == "not_member",
-        Answer::Dialogs(_) => false,
+        Answer::Dialogs(_) | Answer::Done => false,
     };
     if join && outside {
         answer = ask(Question::Join(chat.clone())).await?;
@@ -261,7 +261,9 @@ async fn reach(app: &App, sender: &SenderRow, chat: &ChatRef, join: bool) -> Res
     match answer {
         Answer::Chat(info) => suitable(*info, &sender.kind, join),
         Answer::Refused { code, description, .. } => Err(refused(&code, &description, &sender.kind)),
-        Answer::Dialogs(_) => Err(Error::internal("a chat was asked for, and something else was answered")),
+        Answer::Dialogs(_) | Answer::Done => {
+            Err(Error::internal("a chat was asked for, and something else was answered"))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// `forward`.
 // The first fields keep their order, and those that came later are left out where they are not given: so a request that is repeated with
 // its `Idempotency-Key` after an upgrade is known as the same one.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
     /// Numeric id of the chat, or the `@name` of a public channel or group. Required, but for sends to a connected channel, which have

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bots;
+pub mod changes;
 pub mod channel_send;
 pub mod channel_settings;
 pub mod channels;
