@@ -144,8 +144,8 @@ async fn messages_are_forwarded_by_whoever_sees_them() {
         stage.app.until(id_of(&accepted), "sent").await;
         assert!(stage.last(way).body.forwarded.is_some());
         let body = json!({ "chat_id": stage.chat, "via": via.id, "as_copy": true, "silent": true });
-        let first = stage.app.user.post_with_key(&forward, "f", &body).await.ok(202);
-        assert_eq!(stage.app.user.post_with_key(&forward, "f", &body).await.ok(202)["id"], first["id"]);
+        let first = stage.app.user.post_with_key(&forward, via.kind, &body).await.ok(202);
+        assert_eq!(stage.app.user.post_with_key(&forward, via.kind, &body).await.ok(202)["id"], first["id"]);
         stage.app.until(id_of(&first), "sent").await;
         let copy = stage.last(via);
         assert_eq!((copy.body.text.clone(), copy.body.forwarded), (format!("by {}", way.kind), None));

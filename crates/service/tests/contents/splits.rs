@@ -24,8 +24,8 @@ async fn a_long_text_arrives_in_order_and_whole() {
         let body = stage.to_group(&json!({
             "text": long_text(), "parse_mode": "HTML", "split": true, "reply_to_message_id": reply, "silent": true,
         }));
-        let first = stage.app.user.post_with_key(&way.path, "long", &body).await.ok(202);
-        let again = stage.app.user.post_with_key(&way.path, "long", &body).await.ok(202);
+        let first = stage.app.user.post_with_key(&way.path, way.kind, &body).await.ok(202);
+        let again = stage.app.user.post_with_key(&way.path, way.kind, &body).await.ok(202);
         assert_eq!(first, again);
         let parts: Vec<Value> = first["parts"].as_array().unwrap().clone();
         assert!(parts.len() >= 4 && parts[0] == first["id"], "{first}");

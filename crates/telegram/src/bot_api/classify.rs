@@ -12,6 +12,8 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
 /// Parts of descriptions, in lower case, and the codes that they mean. The first match counts.
 const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
+    // Its words also name the buttons.
+    ("message is not modified", "message_not_modified"),
     // The recipient.
     ("bot was blocked by the user", "blocked_by_user"),
     ("user_is_blocked", "blocked_by_user"),
@@ -62,7 +64,6 @@ const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
     ("message to unpin not found", "message_not_found"),
     ("message_id_invalid", "message_not_found"),
     ("message can't be", "message_locked"),
-    ("message is not modified", "message_not_modified"),
     ("wrong file identifier", "file_reference_expired"),
     ("wrong remote file identifier", "file_reference_expired"),
     ("file reference", "file_reference_expired"),
