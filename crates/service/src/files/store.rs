@@ -124,6 +124,25 @@ impl Store {
         })
     }
 
+    /// Writes, reads and removes a small object, as proof that it can be done.
+    pub async fn probe(&self) -> Result<()> {
+        let object = format!("probe/{}", uuid::Uuid::now_v7());
+        let content: &[u8] = b"written by the doctor, and to be removed";
+        self.write(&object).await?.finish(content.into()).await?;
+        let mut read = Vec::new();
+        let found = self.read(&object, content.len() as u64, 0..content.len() as u64).await;
+        let is_same = match found {
+            Ok(mut reader) => reader.read_to_end(&mut read).await.map(|_| read == content),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        self.remove(&Remnant { object, upload: None }).await?;
+        match is_same {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Generic { store: "files", source: "it gives back something else".into() }),
+            Err(error) => Err(Error::Generic { store: "files", source: error.into() }),
+        }
+    }
+
     /// Removes an object, whole or half made. One that is not there is no error.
     pub async fn remove(&self, remnant: &Remnant) -> Result<()> {
         let path = self.path(&remnant.object)?;
