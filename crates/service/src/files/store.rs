@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore as _, PartId};
@@ -34,6 +36,8 @@ pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
 const S3_PART: usize = 5 << 20;
 /// How much is written at once to a file.
 const FILE_PART: usize = 1 << 20;
+/// How long an S3 store may send nothing of an object that is being read.
+const SILENCE: Duration = Duration::from_mins(1);
 /// How much of a local file is read at once.
 const READ: usize = 128 << 10;
 
@@ -120,7 +124,7 @@ impl Store {
                 start.map_err(|error| Error::Generic { store: "files", source: error.into() })?;
                 Box::pin(file.take(length))
             }
-            GetResultPayload::Stream(stream) => Box::pin(StreamReader::new(stream.map_err(io::Error::other))),
+            GetResultPayload::Stream(stream) => Box::pin(StreamReader::new(in_time(stream).boxed())),
         })
     }
 
@@ -173,6 +177,14 @@ impl Store {
             Place::S3 { prefix, .. } => Path::parse(format!("{prefix}/{object}"))?,
         })
     }
+}
+
+/// A store that falls silent is not waited for; only the time in which somebody wants to read counts.
+fn in_time(content: BoxStream<'static, Result<Bytes>>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold(content, |mut content| async move {
+        let piece = tokio::time::timeout(SILENCE, content.try_next()).await?.map_err(io::Error::other)?;
+        Ok(piece.map(|piece| (piece, content)))
+    })
 }
 
 fn ignore_missing(result: Result<()>) -> Result<()> {
