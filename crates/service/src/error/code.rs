@@ -63,7 +63,7 @@ codes! {
     UriTooLong = "uri_too_long", 414, "Address too long",
         "The request line is longer than the server accepts.";
     UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type",
-        "The body must be uncompressed JSON in UTF-8, announced as `Content-Type: application/json`.";
+        "The body must be uncompressed JSON in UTF-8, announced as `Content-Type: application/json`; a file may have any type, or be in a form.";
     HeadersTooLarge = "headers_too_large", 431, "Headers too large",
         "The headers together are larger, or more, than the server accepts.";
     Conflict = "conflict", 409, "Conflict",

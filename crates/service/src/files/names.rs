@@ -13,6 +13,8 @@ const LONGEST_EXTENSION: usize = 16;
 const NAMELESS: &str = "file";
 /// The type of a file of which nothing is known.
 const UNKNOWN: &str = "application/octet-stream";
+/// What HTTP clients say of a body when nobody told them what it is.
+const UNSAID: &str = "application/x-www-form-urlencoded";
 
 /// A name without folders, control characters and marks that change the direction of writing, not too long.
 pub fn safe(name: &str) -> String {
@@ -44,7 +46,7 @@ fn shorten(name: &str) -> String {
 /// The media type of a file, from what its sender says and from its first bytes. What claims to be a picture, a film or sound, and
 /// is not, is refused: platforms would refuse it later.
 pub fn media_type(claimed: Option<&str>, head: &[u8]) -> Result<String> {
-    let claimed = claimed.and_then(essence).filter(|kind| kind != UNKNOWN);
+    let claimed = claimed.and_then(essence).filter(|kind| kind != UNKNOWN && kind != UNSAID);
     let found = infer::get(head).map(|kind| kind.mime_type());
     let Some(claimed) = claimed else { return Ok(found.unwrap_or(UNKNOWN).to_owned()) };
     let Some(class) = media_class(&claimed) else { return Ok(claimed) };
@@ -135,6 +137,7 @@ mod tests {
             (Some("IMAGE/JPEG; q=1"), JPEG, "image/jpeg"),
             (None, PNG, "image/png"),
             (Some("application/octet-stream"), PNG, "image/png"),
+            (Some("application/x-www-form-urlencoded"), PNG, "image/png"),
             (Some("nonsense"), PNG, "image/png"),
             (Some("application/pdf"), PNG, "application/pdf"),
             (Some("text/plain"), b"hello", "text/plain"),

@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore as _, PartId};
@@ -34,6 +36,8 @@ pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
 const S3_PART: usize = 5 << 20;
 /// How much is written at once to a file.
 const FILE_PART: usize = 1 << 20;
+/// How long an S3 store may send nothing of an object that is being read.
+const SILENCE: Duration = Duration::from_mins(1);
 /// How much of a local file is read at once.
 const READ: usize = 128 << 10;
 
@@ -120,8 +124,27 @@ impl Store {
                 start.map_err(|error| Error::Generic { store: "files", source: error.into() })?;
                 Box::pin(file.take(length))
             }
-            GetResultPayload::Stream(stream) => Box::pin(StreamReader::new(stream.map_err(io::Error::other))),
+            GetResultPayload::Stream(stream) => Box::pin(StreamReader::new(in_time(stream).boxed())),
         })
+    }
+
+    /// Writes, reads and removes a small object, as proof that it can be done.
+    pub async fn probe(&self) -> Result<()> {
+        let object = format!("probe/{}", uuid::Uuid::now_v7());
+        let content: &[u8] = b"written by the doctor, and to be removed";
+        self.write(&object).await?.finish(content.into()).await?;
+        let mut read = Vec::new();
+        let found = self.read(&object, content.len() as u64, 0..content.len() as u64).await;
+        let is_same = match found {
+            Ok(mut reader) => reader.read_to_end(&mut read).await.map(|_| read == content),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        self.remove(&Remnant { object, upload: None }).await?;
+        match is_same {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Generic { store: "files", source: "it gives back something else".into() }),
+            Err(error) => Err(Error::Generic { store: "files", source: error.into() }),
+        }
     }
 
     /// Removes an object, whole or half made. One that is not there is no error.
@@ -154,6 +177,14 @@ impl Store {
             Place::S3 { prefix, .. } => Path::parse(format!("{prefix}/{object}"))?,
         })
     }
+}
+
+/// A store that falls silent is not waited for; only the time in which somebody wants to read counts.
+fn in_time(content: BoxStream<'static, Result<Bytes>>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold(content, |mut content| async move {
+        let piece = tokio::time::timeout(SILENCE, content.try_next()).await?.map_err(io::Error::other)?;
+        Ok(piece.map(|piece| (piece, content)))
+    })
 }
 
 fn ignore_missing(result: Result<()>) -> Result<()> {

@@ -366,6 +366,41 @@ async fn what_a_crash_left_is_swept_after_a_day() {
     assert_eq!((objects(&app), remnants(&app).await), (vec![folder.join("young#1")], 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_deletions_and_removal_at_once_lose_nothing_and_leave_nothing() {
+    let app = TestApp::start_with(&[("INTEGRATIONS_LIMITS__USER_RPS", "0")]).await;
+    let files = app.files();
+    app.user.get(FILES).await.ok(200);
+    let contents: Vec<Vec<u8>> = (0..3).map(|seed| noise(5000, seed + 10)).collect();
+    let work = |number: usize| {
+        let (files, user, contents) = (files.clone(), app.user.clone(), contents.clone());
+        async move {
+            for round in 0..20 {
+                let content = &contents[(number + round) % contents.len()];
+                let file = files.take(7, "a", None, &content[..]).await.unwrap();
+                if (number + round).is_multiple_of(2) {
+                    let answer = user.delete(&format!("{FILES}/{}", file.id)).await;
+                    assert!([204, 404].contains(&answer.status), "{}", answer.text);
+                }
+            }
+        }
+    };
+    let remove = async {
+        for _ in 0..20 {
+            sqlx::query("UPDATE files SET used_at = now() - interval '30 days'").execute(&app.pool).await.unwrap();
+            clean(&app).await;
+        }
+    };
+    futures::future::join(join_all((0..6).map(work)), remove).await;
+    clean(&app).await;
+    let left = app.user.list(FILES).await;
+    for file in &left {
+        let (status, _, body) = download(&app.user, id_of(file), None).await;
+        assert!(status == 200 && contents.contains(&body), "what is listed can be read");
+    }
+    assert_eq!((objects(&app).len(), remnants(&app).await), (left.len(), 0));
+}
+
 #[tokio::test]
 async fn the_parts_that_send_read_files_and_remember_what_platforms_call_them() {
     let app = TestApp::start().await;
