@@ -28,6 +28,8 @@ pub mod name {
     pub const BOT_PROBES: &str = "integrations_bot_probes_total";
     /// Counter, labels `way` (polling, webhook) and `result` (new, known): updates of bots that were taken.
     pub const BOT_UPDATES: &str = "integrations_bot_updates_total";
+    /// Gauge, label `status` (active, no_sender, gone, off): channels and groups that are connected.
+    pub const CHANNELS: &str = "integrations_channels";
     /// Counter, label `type` (account, bot, channel: the route called): messages that reached the platform.
     pub const MESSAGES_SENT: &str = "telegram_messages_sent_total";
     /// Counter, label `type`: messages that failed for good or whose outcome is unknown.
@@ -138,6 +140,14 @@ pub fn set_senders(counts: &[(String, String, i64)]) {
     }
 }
 
+/// Sets the gauges of channels and groups.
+pub fn set_channels(counts: &[(String, i64)]) {
+    for status in ["active", "no_sender", "gone", "off"] {
+        let count = counts.iter().find(|(counted, _)| counted == status).map_or(0, |(_, count)| *count);
+        metrics::gauge!(name::CHANNELS, "status" => status).set(as_f64(count));
+    }
+}
+
 /// Sets the gauges of waiting messages.
 pub fn set_queue_depth(depth: &[(i16, i64)]) {
     for priority in platform::Priority::ALL {
@@ -182,6 +192,7 @@ fn describe() {
     describe_gauge!(name::SESSIONS_ERROR, "Sessions that need a login or are banned.");
     describe_counter!(name::BOT_PROBES, "Bots that were asked for a sign of life, by result.");
     describe_counter!(name::BOT_UPDATES, "Updates of bots that were taken, by way and by whether they were known.");
+    describe_gauge!(name::CHANNELS, "Channels and groups that are connected, by state.");
     describe_counter!(name::MESSAGES_SENT, "Messages that reached the platform, by the route called.");
     describe_counter!(
         name::MESSAGES_ERROR,

@@ -44,6 +44,10 @@ impl Counted {
                 }
                 Err(error) => tracing::debug!(%error, "senders could not be counted"),
             }
+            match telegram::channels::table::counts(&self.pool).await {
+                Ok(counts) => crate::metrics::set_channels(&counts),
+                Err(error) => tracing::debug!(%error, "channels could not be counted"),
+            }
             match store::delivery::depth(&self.pool).await {
                 Ok(depth) => crate::metrics::set_queue_depth(&depth),
                 Err(error) => tracing::debug!(%error, "the queue could not be counted"),

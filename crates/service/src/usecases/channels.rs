@@ -72,7 +72,7 @@ pub async fn connect(
     settings: Value,
 ) -> Result<(Details, bool)> {
     ChannelSettings::read(&settings, Some(&[via.sender_id]))?;
-    let sender = sender(app, caller, via).await?;
+    let sender = sender(app, caller, via, "/via").await?;
     let info = reach(app, &sender, chat, join).await?;
     let mut tx = app.pool.begin().await?;
     if let Some(former) = info.former_id {
@@ -99,7 +99,7 @@ pub async fn connect(
 /// Adds a sender to a channel.
 pub async fn add_sender(app: &App, caller: &Caller, id: Uuid, via: Via, join: bool) -> Result<Details> {
     let row = get(app, caller, id).await?;
-    let sender = sender(app, caller, via).await?;
+    let sender = sender(app, caller, via, "").await?;
     if sender.user_id != row.user_id {
         return Err(Error::invalid_field(format!("/{}_id", via.kind), "belongs to another user than the channel"));
     }
@@ -224,11 +224,11 @@ pub async fn check(app: &App, caller: &Caller, id: Uuid) -> Result<Details> {
 }
 
 /// The sender through whom a channel is to be reached.
-async fn sender(app: &App, caller: &Caller, via: Via) -> Result<SenderRow> {
+async fn sender(app: &App, caller: &Caller, via: Via, at: &str) -> Result<SenderRow> {
     let sender = store::senders::find(&app.pool, via.sender_id).await?;
     let visible = |s: &SenderRow| s.kind == via.kind && caller.owner().is_none_or(|user| user == s.user_id);
     let sender = sender.filter(visible).ok_or_else(|| {
-        Error::invalid_field(format!("/via/{}_id", via.kind), format!("is the id of no {} of yours", via.kind))
+        Error::invalid_field(format!("{at}/{}_id", via.kind), format!("is the id of no {} of yours", via.kind))
     })?;
     if !sender.is_active {
         return Err(super::send::inactive(&sender.status));

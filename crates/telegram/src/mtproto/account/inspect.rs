@@ -1,10 +1,10 @@
 //! What a chat is, and what an account may do there.
 
 use chrono::{DateTime, Utc};
-use grammers_session::types::PeerKind;
 use grammers_tl_types as tl;
 use platform::{ChatInfo, ChatKind, ChatRef, Rights, SendKind, Standing};
 
+use super::dialogs::peer_id;
 use super::{Account, Chat};
 use crate::mtproto::call::CallError;
 use crate::mtproto::peer::{CachedPeer, PeerId};
@@ -17,15 +17,30 @@ impl Account {
         match chat {
             ChatRef::Id(id) => self.info_of(as_peer(*id)?).await,
             ChatRef::AnyOf(ids) => self.first_of(ids).await,
-            ChatRef::Name(name) => match self.resolve_username(name).await? {
-                Some(chat) if chat.id.kind() == PeerKind::User => Ok(person(&chat)),
-                Some(chat) => self.info_of(chat.id).await,
-                None => Err(Problem::refused("chat_not_found", format!("Telegram knows no @{name}"))),
-            },
+            ChatRef::Name(name) => self.named(name).await,
             ChatRef::Invite(hash) => match self.invited(hash).await? {
                 Some(id) => self.info_of(id).await,
                 None => Err(Problem::refused("not_member", "the account is not in the chat of this invite link")),
             },
+        }
+    }
+
+    async fn named(&self, name: &str) -> Result<ChatInfo, Problem> {
+        let unknown = || Problem::refused("chat_not_found", format!("Telegram knows no @{name}"));
+        let request = tl::functions::contacts::ResolveUsername { username: name.to_owned(), referer: None };
+        let tl::enums::contacts::ResolvedPeer::Peer(found) = match self.call(&request).await {
+            Err(error) if error.is("USERNAME_NOT_OCCUPIED") || error.is("USERNAME_INVALID") => return Err(unknown()),
+            found => found?,
+        };
+        self.learn(&found.users, &found.chats);
+        let id = peer_id(&found.peer).ok_or_else(unknown)?;
+        let shut_out = found.chats.iter().find_map(|chat| match chat {
+            tl::enums::Chat::ChannelForbidden(channel) if channel.id == id.bare() => forbidden(channel),
+            _ => None,
+        });
+        match shut_out {
+            Some(info) => Ok(info),
+            None => self.info_of(id).await,
         }
     }
 
