@@ -119,9 +119,13 @@ async fn a_file_is_sent_again_until_its_reference_expires() {
     let enums::InputFileLocation::InputDocumentFileLocation(fresh) = location(fresh.media.clone()) else {
         panic!("a document expected")
     };
-    alice.invoke(&again(fresh.access_hash, fresh.file_reference, 3)).await.unwrap();
-    let unfit =
-        functions::upload::GetFile { precise: false, cdn_supported: false, location: place, offset: 1024, limit: 4096 };
-    sim.world().lock().files_mut();
-    assert_eq!(alice.error(&unfit).await, "400 FILE_REFERENCE_EXPIRED");
+    alice.invoke(&again(fresh.access_hash, fresh.file_reference.clone(), 3)).await.unwrap();
+    let unfit = functions::upload::GetFile {
+        precise: false,
+        cdn_supported: false,
+        location: fresh.into(),
+        offset: 1024,
+        limit: 4096,
+    };
+    assert_eq!(alice.error(&unfit).await, "400 OFFSET_INVALID");
 }
