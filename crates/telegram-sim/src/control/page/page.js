@@ -116,7 +116,7 @@ function attachment(message) {
 function pollOf(poll) {
   const kind = `${poll.anonymous ? 'anonymous' : 'public'} ${poll.quiz ? 'quiz' : 'poll'}`;
   const options = poll.options.map((text, index) =>
-    element('li', { text: poll.correct === index ? `${text} ✓` : text }));
+    element('li', { text: poll.correct.includes(index) ? `${text} ✓` : text }));
   return element('div', { className: 'file' },
     element('b', { text: poll.question }),
     element('div', { className: 'about', text: kind }),
