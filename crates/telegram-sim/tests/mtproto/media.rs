@@ -137,10 +137,10 @@ async fn polls_and_previews_are_sent() {
     let known = body(&sim).poll.unwrap();
     assert_eq!(
         (known.question.as_str(), known.options, known.correct),
-        ("Tea?", vec!["yes".into(), "no".into()], Some(1))
+        ("Tea?", vec!["yes".into(), "no".into()], vec![1])
     );
     for (media, error) in [
-        (poll(false, &["one"], None), "400 POLL_ANSWERS_INVALID"),
+        (poll(false, &[], None), "400 POLL_ANSWERS_INVALID"),
         (poll(false, &["one", ""], None), "400 POLL_ANSWER_INVALID"),
         (poll(true, &["one", "two"], None), "400 QUIZ_CORRECT_ANSWERS_EMPTY"),
     ] {
