@@ -128,7 +128,7 @@ async fn polls_and_places() {
         });
         stage.sent(&way, &json!({ "poll": quiz })).await;
         let arrived = stage.last(&way).body.poll.clone().unwrap();
-        assert!(arrived.quiz && arrived.anonymous && arrived.correct == Some(1), "{arrived:?} by {}", way.kind);
+        assert!(arrived.quiz && arrived.anonymous && arrived.correct == [1], "{arrived:?} by {}", way.kind);
         assert_eq!((arrived.explanation.as_deref(), arrived.open_period), (Some("Count."), Some(60)), "{}", way.kind);
         stage.sent(&way, &json!({ "location": { "latitude": 59.93, "longitude": 30.31, "accuracy": 20 } })).await;
         let place = stage.last(&way).body.location.unwrap();

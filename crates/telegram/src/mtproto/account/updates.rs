@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use grammers_mtsender::{UpdatesConfiguration, UpdatesReceiver};
 use grammers_tl_types as tl;
 use platform::Text;
 use tokio::time::Instant;
 
 use super::dialogs::peer_id;
+use super::stream::Stream;
 use super::{Account, entities, learn};
-use crate::mtproto::call::CallError;
 use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 use crate::mtproto::session::Session;
@@ -102,7 +101,7 @@ pub struct Batch {
 /// The position up to which events were handled is kept in the session: a batch counts as handled when the next one is
 /// asked for. What happened while the account was not connected comes first after a restart.
 pub struct Updates {
-    receiver: UpdatesReceiver,
+    stream: Stream,
     session: Arc<Session>,
     myself: i64,
     failures: u32,
@@ -116,14 +115,9 @@ impl Account {
         // Known since the login or the connecting, unless the answer was lost then. If it is lost again, the stream
         // begins with the first update that arrives.
         let _ = self.connection.mark_position().await;
-        let handle = self.connection.handle();
-        let configuration = UpdatesConfiguration { catch_up: true };
-        let receiver =
-            UpdatesReceiver::create(handle.thin.clone(), Arc::clone(&handle.session), updates, configuration)
-                .await
-                .expect("our session never fails");
+        let stream = Stream::new(Arc::clone(self.connection.lines()), updates);
         Some(Updates {
-            receiver,
+            stream,
             session: Arc::clone(self.session()),
             myself: self.user().id,
             failures: 0,
@@ -141,21 +135,21 @@ impl Updates {
         if let Some(until) = self.not_before {
             tokio::time::sleep_until(until).await;
         }
-        match self.receiver.next().await {
+        match self.stream.next().await {
             Ok((updates, users, chats)) => {
                 self.failures = 0;
                 self.not_before = None;
                 learn(&self.session, &users, &chats);
                 let context = Context { myself: self.myself, chats: &chats };
                 let events = updates.into_iter().filter_map(|(update, _)| context.event(update)).collect();
-                self.receiver.sync_update_state().await.expect("our session never fails");
+                self.stream.note();
                 Ok(Batch { events, moved: self.session.received() })
             }
             Err(error) => {
                 let wait = BACKOFF.0.saturating_mul(1 << self.failures.min(5)).min(BACKOFF.1);
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + wait);
-                Err(CallError::from(error).into())
+                Err(error.into())
             }
         }
     }
