@@ -49,6 +49,11 @@ pub enum Verdict {
     Retry,
     /// The message can never be sent: fail it for good.
     Fail,
+    /// This chat does not let this sender post; another sender may be allowed to. A message that has no other sender fails for good.
+    Barred {
+        /// As far as this sender can tell, the chat does not exist at all.
+        gone: bool,
+    },
     /// The sender itself is dead (token revoked, session ended): mark it; the message stays queued until the sender is
     /// repaired, or its owner cancels it.
     SenderDead,

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use uuid::Uuid;
 
-use crate::{Message, Outcome, Refusal};
+use crate::{ChangeSent, ChatInfo, ChatRef, Message, Outcome, Refusal};
 
 /// A boxed future, so that senders of all platforms stand behind one pointer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,8 +25,13 @@ pub struct Delivery {
 impl Delivery {
     /// The random id of a further part of the message, counted from 0, which is the message's own.
     pub fn random_id_of(&self, part: usize) -> i64 {
-        self.random_id.wrapping_add_unsigned(part as u64)
+        random_id_of(self.random_id, part)
     }
+}
+
+/// The random id of a part, from that of the message.
+pub fn random_id_of(random_id: i64, part: usize) -> i64 {
+    random_id.wrapping_add_unsigned(part as u64)
 }
 
 /// A connected sender.
@@ -38,6 +43,15 @@ pub trait Sender: Send + Sync {
     /// The numeric id of a name (without `@`).
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<i64, Refusal>>;
 
+    /// What a chat is, and what this sender may do there, asked of the platform now. Sends nothing.
+    fn chat<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<ChatInfo, Refusal>>;
+
+    /// Comes into a chat that it is not in yet, as far as it can do so by itself. It is in there already is a success.
+    fn join<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<(), Refusal>>;
+
     /// Sends one message.
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;
+
+    /// Changes a message that this sender has sent. Doing it again does no harm.
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>>;
 }

@@ -16,11 +16,13 @@ use telegram::bot_api::BotApi;
 use crate::{
     Code, Error, Result,
     events::EventHub,
+    files::Files,
     logins::Inputs,
     platforms::telegram_bots::{inbox::Inbox, secret::Secrets},
     questions::Questions,
     queue::Hints,
     secrets::Sealer,
+    tasks::channels::Look,
     usecases::qr_codes::QrCodes,
 };
 
@@ -51,10 +53,14 @@ pub struct App {
     pub qr_codes: QrCodes,
     /// Asks whoever has an account connected.
     pub questions: Arc<Questions>,
+    /// Looks at channels and groups.
+    pub channels: Look,
     /// Takes the updates of bots.
     pub inbox: Inbox,
     /// Knows the secrets of webhooks.
     pub secrets: Secrets,
+    /// The files of all users.
+    pub files: Files,
     /// Where the service is reached from outside.
     pub public_url: Option<String>,
     known_users: RwLock<HashSet<i32>>,
@@ -71,8 +77,10 @@ pub struct Parts {
     pub logins: Inputs,
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
+    pub channels: Look,
     pub inbox: Inbox,
     pub secrets: Secrets,
+    pub files: Files,
     pub public_url: Option<String>,
 }
 
@@ -88,8 +96,10 @@ impl App {
             logins,
             accounts_configured,
             questions,
+            channels,
             inbox,
             secrets,
+            files,
             public_url,
         } = parts;
         Self {
@@ -103,8 +113,10 @@ impl App {
             accounts_configured,
             qr_codes: QrCodes::default(),
             questions,
+            channels,
             inbox,
             secrets,
+            files,
             public_url,
             known_users: RwLock::new(HashSet::new()),
         }

@@ -3,12 +3,15 @@
 //! - [`json`], [`query`], [`path`], [`idempotency`]: extractors that answer bad input with a problem that says what to change
 //!   ([`explain`]);
 //! - [`page`]: cursor pagination;
+//! - [`upload`], [`download`]: bodies that are files, as streams; [`form`]: bodies with files among their parts;
 //! - [`layers`]: everything around a route: [`observe`], [`limits`], and the guard of [`crate::auth`];
 //! - [`trace`], [`client`], [`route`]: what is known of a request: its trace, its origin, its pattern;
 //! - [`server`]: connections, and an orderly end.
 
 pub mod client;
+pub mod download;
 pub mod explain;
+pub mod form;
 pub mod idempotency;
 pub mod json;
 pub mod layers;
@@ -22,6 +25,7 @@ pub mod route;
 pub mod server;
 mod strict;
 pub mod trace;
+pub mod upload;
 
 pub use client::{Client, Network};
 pub use idempotency::IdempotencyKey;

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use service::commands::Cli;
 
-/// Faster than the system's allocator with many threads, and it gives memory back. The MTProto library keeps two zeroed buffers of
-/// 1 MiB for each connection and touches little of them: this allocator gets zeros from the kernel, where others write them, so
-/// that the rest costs nothing.
+/// Faster than the system's allocator with many threads, and it gives memory back after a burst.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

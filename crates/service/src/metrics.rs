@@ -28,6 +28,8 @@ pub mod name {
     pub const BOT_PROBES: &str = "integrations_bot_probes_total";
     /// Counter, labels `way` (polling, webhook) and `result` (new, known): updates of bots that were taken.
     pub const BOT_UPDATES: &str = "integrations_bot_updates_total";
+    /// Gauge, label `status` (active, no_sender, gone, off): channels and groups that are connected.
+    pub const CHANNELS: &str = "integrations_channels";
     /// Counter, label `type` (account, bot, channel: the route called): messages that reached the platform.
     pub const MESSAGES_SENT: &str = "telegram_messages_sent_total";
     /// Counter, label `type`: messages that failed for good or whose outcome is unknown.
@@ -52,6 +54,16 @@ pub mod name {
     pub const TASK_DURATION: &str = "integrations_task_seconds";
     /// Gauge, label `task`: tasks that failed for good and wait for an operator.
     pub const TASKS_DEAD: &str = "integrations_tasks_dead";
+    /// Gauge: files that are stored.
+    pub const FILES: &str = "integrations_files";
+    /// Gauge: bytes that they have together.
+    pub const FILES_BYTES: &str = "integrations_files_bytes";
+    /// Counter, labels `way` (upload, url) and `result` (new, known: its content was stored already): files that were taken.
+    pub const FILES_TAKEN: &str = "integrations_files_taken_total";
+    /// Counter, labels likewise: bytes that they had.
+    pub const FILES_TAKEN_BYTES: &str = "integrations_files_taken_bytes_total";
+    /// Counter: files that were removed because nothing needed them.
+    pub const FILES_REMOVED: &str = "integrations_files_removed_total";
     /// Histogram in seconds: time to connect, without the waits for people.
     pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
     /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
@@ -132,12 +144,26 @@ pub fn set_senders(counts: &[(String, String, i64)]) {
     }
 }
 
+/// Sets the gauges of channels and groups.
+pub fn set_channels(counts: &[(String, i64)]) {
+    for status in ["active", "no_sender", "gone", "off"] {
+        let count = counts.iter().find(|(counted, _)| counted == status).map_or(0, |(_, count)| *count);
+        metrics::gauge!(name::CHANNELS, "status" => status).set(as_f64(count));
+    }
+}
+
 /// Sets the gauges of waiting messages.
 pub fn set_queue_depth(depth: &[(i16, i64)]) {
     for priority in platform::Priority::ALL {
         let count = depth.iter().find(|(rank, _)| *rank == priority.rank()).map_or(0, |(_, count)| *count);
         metrics::gauge!("integrations_queue_depth", "queue" => priority.name()).set(as_f64(count));
     }
+}
+
+/// Sets the gauges of stored files.
+pub fn set_files((files, bytes): (i64, i64)) {
+    metrics::gauge!(name::FILES).set(as_f64(files));
+    metrics::gauge!(name::FILES_BYTES).set(as_f64(bytes));
 }
 
 /// Sets the gauges of dead tasks. `before` is what was set last: a kind of which none is dead any more gets 0.
@@ -170,6 +196,7 @@ fn describe() {
     describe_gauge!(name::SESSIONS_ERROR, "Sessions that need a login or are banned.");
     describe_counter!(name::BOT_PROBES, "Bots that were asked for a sign of life, by result.");
     describe_counter!(name::BOT_UPDATES, "Updates of bots that were taken, by way and by whether they were known.");
+    describe_gauge!(name::CHANNELS, "Channels and groups that are connected, by state.");
     describe_counter!(name::MESSAGES_SENT, "Messages that reached the platform, by the route called.");
     describe_counter!(
         name::MESSAGES_ERROR,
@@ -185,6 +212,14 @@ fn describe() {
     describe_counter!(name::HINTS_RECEIVED, "Hints that came from other processes, by carrier.");
     describe_histogram!(name::TASK_DURATION, "How long one run of a background task took, by task.");
     describe_gauge!(name::TASKS_DEAD, "Background tasks that failed for good, by task.");
+    describe_gauge!(name::FILES, "Files that are stored.");
+    describe_gauge!(name::FILES_BYTES, "Bytes that the stored files have together.");
+    describe_counter!(
+        name::FILES_TAKEN,
+        "Files that were taken, by way and by whether their content was stored already."
+    );
+    describe_counter!(name::FILES_TAKEN_BYTES, "Bytes of the files that were taken, likewise.");
+    describe_counter!(name::FILES_REMOVED, "Files that were removed because nothing needed them.");
     describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");
     describe_histogram!(name::DELIVERY_DURATION, "Time from due to sent, without the waits that the platform imposed.");
 }

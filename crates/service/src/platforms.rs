@@ -1,17 +1,26 @@
 //! The connectors: one line of registration for each kind of sender.
 
+mod library;
 pub mod telegram_accounts;
 pub mod telegram_bots;
 pub mod telegram_client;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use platform::BoxFuture;
+use platform::{BoxFuture, SendKind};
 use sqlx::PgPool;
 use store::leases::Lease;
+use telegram::channels::{
+    checks, routing,
+    senders::{self, Found},
+    table,
+};
 use uuid::Uuid;
 
-use crate::worker::{OpenError, Opened, Senders};
+use crate::{
+    queue::{Hint, Hints},
+    worker::{Barred, OpenError, Opened, Senders},
+};
 
 use telegram_accounts::TelegramAccounts;
 use telegram_bots::TelegramBots;
@@ -21,12 +30,27 @@ pub struct Platforms {
     pool: PgPool,
     bots: Arc<TelegramBots>,
     accounts: Arc<TelegramAccounts>,
+    hints: Hints,
+    /// A sender that is held for longer is stood in for.
+    failover: Duration,
 }
 
 impl Platforms {
     /// Registers the connectors.
-    pub fn new(pool: PgPool, bots: Arc<TelegramBots>, accounts: Arc<TelegramAccounts>) -> Arc<Self> {
-        Arc::new(Self { pool, bots, accounts })
+    pub fn new(
+        pool: PgPool,
+        bots: Arc<TelegramBots>,
+        accounts: Arc<TelegramAccounts>,
+        hints: Hints,
+        failover: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self { pool, bots, accounts, hints, failover })
+    }
+
+    fn wake(&self, rerouted: routing::Rerouted) {
+        for sender_id in rerouted.wake {
+            self.hints.give(Hint::Work(sender_id));
+        }
     }
 
     async fn kind(&self, sender_id: Uuid) -> Result<Option<String>, sqlx::Error> {
@@ -74,6 +98,40 @@ impl Senders for Platforms {
         if let Some(live) = self.accounts.live(sender_id) {
             live.cut();
         }
+    }
+
+    fn barred<'a>(&'a self, sender_id: Uuid, barred: &'a Barred) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            let Barred { channel_id, content, code, description, gone } = barred;
+            let kinds = SendKind::needed_by(content);
+            let found = Found::Nothing { gone: *gone, code, description };
+            let mut tx = self.pool.begin().await?;
+            if let Some(change) = senders::refuse(&mut tx, *channel_id, sender_id, &kinds, &found).await?
+                && let Some(channel) = table::find(&mut *tx, *channel_id, None).await?
+            {
+                checks::tell(&mut tx, channel.user_id, *channel_id, &change).await?;
+            }
+            let rerouted = routing::reroute(&mut tx, *channel_id, self.failover).await?;
+            tx.commit().await?;
+            self.wake(rerouted);
+            Ok(())
+        })
+    }
+
+    fn chat_moved(&self, sender_id: Uuid, from: i64, to: i64) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(telegram::channels::moves::migrate(&self.pool, sender_id, from, to))
+    }
+
+    fn share_out(&self) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        Box::pin(async move {
+            for channel_id in routing::to_reroute(&self.pool, self.failover).await? {
+                let mut tx = self.pool.begin().await?;
+                let rerouted = routing::reroute(&mut tx, channel_id, self.failover).await?;
+                tx.commit().await?;
+                self.wake(rerouted);
+            }
+            Ok(())
+        })
     }
 
     fn is_cut_off(&self) -> bool {

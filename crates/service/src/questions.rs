@@ -1,4 +1,4 @@
-//! Asking the owner of a sender. What only a connected account can answer is answered by the worker that has it connected: in this
+//! Asking the owner of a sender. What only a connected sender can answer is answered by the worker that has it connected: in this
 //! process directly, else through a row that both sides seal and a notification. Nothing is asked twice and every wait has an end, but a
 //! question may go unanswered: who asks says so to its caller, who may ask again.
 
@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use platform::{ChangeSent, ChatInfo, ChatRef, Refusal, Sender, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{PgPool, postgres::PgListener};
 use store::{
@@ -21,12 +22,14 @@ use uuid::Uuid;
 
 use crate::{
     Code, Error, Result,
-    platforms::telegram_accounts::TelegramAccounts,
+    platforms::{telegram_accounts::TelegramAccounts, telegram_bots::TelegramBots},
     secrets::{Envelope, Sealer, purpose},
 };
 
 /// How often who waits looks for itself: a notification can be lost with a connection.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked for the owner of a sender that has none.
+const OWNER_AGAIN: Duration = Duration::from_millis(100);
 /// Questions that this process answers at the same time. Who comes when there are more is told of again a second later.
 const AT_ONCE: usize = 256;
 
@@ -39,6 +42,12 @@ pub enum Question {
         /// At most so many.
         limit: usize,
     },
+    /// What is this chat, and what may the sender do there?
+    Chat(ChatRef),
+    /// Come into this chat, and say what it is then.
+    Join(ChatRef),
+    /// Change a message that the sender has sent.
+    Change(ChangeSent),
 }
 
 /// What is answered, by the kind of question.
@@ -47,6 +56,19 @@ pub enum Question {
 pub enum Answer {
     /// The chats, the latest first.
     Dialogs(Vec<Chat>),
+    /// The chat.
+    Chat(Box<ChatInfo>),
+    /// What was asked for is done.
+    Done,
+    /// The platform's refusal.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// The platform's words.
+        description: String,
+        /// `Some` where it says that the sender may not post there: whether the chat does not even exist, as far as it can tell.
+        barred: Option<bool>,
+    },
 }
 
 /// Why there is no answer.
@@ -54,10 +76,10 @@ pub enum Answer {
 #[serde(rename_all = "snake_case")]
 pub enum Unanswered {
     /// No worker has the sender connected at the moment.
-    #[error("The account is not connected at the moment. Try again a little later.")]
+    #[error("The sender is not connected at the moment. Try again a little later.")]
     NotConnected,
     /// Nobody answered in time.
-    #[error("The process that has the account connected did not answer in time. Try again.")]
+    #[error("The process that has the sender connected did not answer in time. Try again.")]
     TimedOut,
     /// Telegram did not answer, or refused.
     #[error("Telegram did not answer that: {problem}.")]
@@ -86,9 +108,13 @@ impl From<Unanswered> for Error {
 type Reply = std::result::Result<Answer, Unanswered>;
 
 /// This process as a worker.
-struct Local {
-    worker_id: Uuid,
-    accounts: Arc<TelegramAccounts>,
+pub struct Local {
+    /// Its id.
+    pub worker_id: Uuid,
+    /// Its accounts.
+    pub accounts: Arc<TelegramAccounts>,
+    /// Its bots.
+    pub bots: Arc<TelegramBots>,
 }
 
 /// Asks, and answers where this process is a worker.
@@ -101,9 +127,8 @@ pub struct Questions {
 }
 
 impl Questions {
-    /// `local` are the id and the accounts of this process's worker, if it has one.
-    pub fn new(pool: PgPool, sealer: Sealer, local: Option<(Uuid, Arc<TelegramAccounts>)>) -> Arc<Self> {
-        let local = local.map(|(worker_id, accounts)| Local { worker_id, accounts });
+    /// `local` is this process's worker, if it has one.
+    pub fn new(pool: PgPool, sealer: Sealer, local: Option<Local>) -> Arc<Self> {
         Arc::new(Self { pool, sealer, local, waiting: Mutex::default() })
     }
 
@@ -116,8 +141,24 @@ impl Questions {
         Ok(reply.unwrap_or(Ok(Err(Unanswered::TimedOut)))??)
     }
 
+    /// As [`Questions::ask`], and waits for an owner where there is none: a sender that was just connected has one soon.
+    ///
+    /// # Errors
+    /// [`Unanswered`] as an error for the caller; or the database is away.
+    pub async fn ask_patiently(&self, sender_id: Uuid, question: &Question, within: Duration) -> Result<Answer> {
+        let asked = async {
+            loop {
+                match self.reply(sender_id, question, within).await? {
+                    Err(Unanswered::NotConnected) => tokio::time::sleep(OWNER_AGAIN).await,
+                    reply => return Ok::<Reply, Error>(reply),
+                }
+            }
+        };
+        Ok(timeout(within, asked).await.unwrap_or(Ok(Err(Unanswered::NotConnected)))??)
+    }
+
     async fn reply(&self, sender_id: Uuid, question: &Question, within: Duration) -> Result<Reply> {
-        if let Some(local) = self.local.as_ref().filter(|local| local.accounts.live(sender_id).is_some()) {
+        if let Some(local) = self.local.as_ref().filter(|local| local.has(sender_id)) {
             return Ok(local.answer(sender_id, question).await);
         }
         match leases::owner(&self.pool, sender_id).await? {
@@ -215,15 +256,57 @@ impl Questions {
 }
 
 impl Local {
+    fn has(&self, sender_id: Uuid) -> bool {
+        self.accounts.live(sender_id).is_some() || self.bots.sender(sender_id).is_some()
+    }
+
+    fn sender(&self, sender_id: Uuid) -> std::result::Result<Arc<dyn Sender>, Unanswered> {
+        let sender = self.accounts.sender(sender_id).or_else(|| self.bots.sender(sender_id));
+        sender.ok_or(Unanswered::NotConnected)
+    }
+
     async fn answer(&self, sender_id: Uuid, question: &Question) -> Reply {
-        let Some(live) = self.accounts.live(sender_id) else { return Err(Unanswered::NotConnected) };
         match question {
-            Question::Dialogs { limit } => live.account().dialogs(*limit).await.map(Answer::Dialogs),
+            Question::Dialogs { limit } => {
+                let Some(live) = self.accounts.live(sender_id) else { return Err(Unanswered::NotConnected) };
+                let chats = live.account().dialogs(*limit).await;
+                chats.map(Answer::Dialogs).map_err(|problem| Unanswered::Telegram {
+                    problem: problem.to_string(),
+                    retry_after: problem.retry_after().map(|wait| wait.as_secs()),
+                })
+            }
+            Question::Chat(chat) => told(self.sender(sender_id)?.chat(chat).await),
+            Question::Change(change) => answered(self.sender(sender_id)?.change(change).await.map(|()| Answer::Done)),
+            Question::Join(chat) => {
+                let sender = self.sender(sender_id)?;
+                match sender.join(chat).await {
+                    Ok(()) => told(sender.chat(chat).await),
+                    Err(refusal) => told(Err(refusal)),
+                }
+            }
         }
-        .map_err(|problem| Unanswered::Telegram {
-            problem: problem.to_string(),
-            retry_after: problem.retry_after().map(|wait| wait.as_secs()),
-        })
+    }
+}
+
+/// What a sender was told of a chat.
+fn told(chat: std::result::Result<ChatInfo, Refusal>) -> Reply {
+    answered(chat.map(|info| Answer::Chat(Box::new(info))))
+}
+
+/// What a sender was told. What may be different in a moment is no answer.
+fn answered(answer: std::result::Result<Answer, Refusal>) -> Reply {
+    let Refusal { code, description, verdict } = match answer {
+        Ok(answer) => return Ok(answer),
+        Err(refusal) => refusal,
+    };
+    let problem = format!("{code}: {description}");
+    match verdict {
+        Verdict::Fail | Verdict::Migrated { .. } => {
+            Ok(Answer::Refused { code: code.to_owned(), description, barred: None })
+        }
+        Verdict::Barred { gone } => Ok(Answer::Refused { code: code.to_owned(), description, barred: Some(gone) }),
+        Verdict::Wait { after, .. } => Err(Unanswered::Telegram { problem, retry_after: Some(after.as_secs()) }),
+        Verdict::Retry | Verdict::SenderDead => Err(Unanswered::Telegram { problem, retry_after: None }),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
         TokenOptions,
         rate::{GlobalLimiter, Rate},
     },
+    egress::Egress,
+    files::Files,
     health::Readiness,
     logins::Inputs,
     metrics::Metrics,
@@ -64,6 +66,7 @@ struct Common {
     hints: Hints,
     logins: Inputs,
     inbox: Inbox,
+    files: Files,
 }
 
 /// Starts everything; returns the address of the API as soon as it takes requests. The tasks end with `shutdown`.
@@ -91,17 +94,17 @@ pub async fn start(
     let (local_logins, logins_in) = mpsc::unbounded_channel();
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let inbox = Inbox::new(pool.clone(), hints.clone());
-    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox };
+    let files = Files::open(settings, pool.clone(), Egress::new(&settings.egress))?;
+    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox, files };
     let mut started = None;
     if roles.worker {
         let inputs = worker::Arriving { hints: local_hints, hints_in, logins_in };
         started = Some(worker::start(settings, common.clone(), application, inputs, shutdown).await?);
     }
-    let (ownership, local) = match started {
-        Some(worker) => (Some(worker.ownership.clone()), Some((worker.ownership.worker_id, worker.accounts))),
-        None => (None, None),
+    let (ownership, questions) = match started {
+        Some(worker) => (Some(worker.ownership), worker.questions),
+        None => (None, Questions::new(pool.clone(), sealer, None)),
     };
-    let questions = Questions::new(pool.clone(), sealer, local);
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     gauges::keep(settings, &pool, &metrics, shutdown);
     if !roles.api {

@@ -7,8 +7,11 @@
 
 mod auth;
 mod broker;
+mod channels;
 mod database;
+mod egress;
 mod error;
+mod files;
 mod http;
 mod layers;
 mod limits;
@@ -26,8 +29,11 @@ use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
 pub use broker::BrokerSettings;
+pub use channels::ChannelsSettings;
 pub use database::DatabaseSettings;
+pub use egress::EgressSettings;
 pub use error::{Origin, Problem, SettingsError};
+pub use files::{FilesSettings, S3Settings, StoreSettings};
 pub use http::HttpSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
@@ -60,10 +66,16 @@ pub struct Settings {
     pub redis: RedisSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
+    /// Files.
+    pub files: FilesSettings,
+    /// Where addresses that users give may lead.
+    pub egress: EgressSettings,
     /// The process that owns senders.
     pub worker: WorkerSettings,
     /// Telegram.
     pub telegram: TelegramSettings,
+    /// Channels and groups.
+    pub channels: ChannelsSettings,
     /// How tokens are checked.
     pub auth: AuthSettings,
     /// Logging.
@@ -94,8 +106,11 @@ impl Settings {
             broker: BrokerSettings::read(Reader::new(&mut layers, "broker")),
             redis: RedisSettings::read(Reader::new(&mut layers, "redis")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
+            files: FilesSettings::read(Reader::new(&mut layers, "files")),
+            egress: EgressSettings::read(Reader::new(&mut layers, "egress")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
+            channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),
             http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),

@@ -36,6 +36,14 @@ CREATE TABLE broadcast_targets (
     follow_up_code TEXT,
     follow_up_message TEXT
 );
+-- Which files its message needs, as long as it moves.
+CREATE TABLE broadcast_files (
+    broadcast_id UUID NOT NULL REFERENCES broadcasts(id) ON DELETE CASCADE,
+    file_id UUID NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    PRIMARY KEY (broadcast_id, file_id)
+);
+CREATE INDEX broadcast_files_file_idx ON broadcast_files (file_id);
+
 CREATE INDEX broadcast_targets_broadcast_idx ON broadcast_targets (broadcast_id, id);
 CREATE INDEX broadcast_targets_waiting_idx ON broadcast_targets (broadcast_id, id) WHERE status = 'waiting';
 CREATE INDEX broadcast_targets_queued_idx ON broadcast_targets (broadcast_id, via) WHERE status = 'queued';

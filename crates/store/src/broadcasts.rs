@@ -74,7 +74,12 @@ pub struct TargetRow {
 }
 
 /// Stores a broadcast with its targets.
-pub async fn insert(db: &mut PgConnection, new: &NewBroadcast, targets: &[Target]) -> Result<(), sqlx::Error> {
+pub async fn insert(
+    db: &mut PgConnection,
+    new: &NewBroadcast,
+    targets: &[Target],
+    files: &[Uuid],
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO broadcasts (id, user_id, name, status, content, priority, total, scheduled_at, request_id, traceparent)
          VALUES ($1, $2, $3, CASE WHEN $6::timestamptz IS NULL THEN 'running' ELSE 'scheduled' END, $4, $5, $7, $6, $8, $9)",
@@ -88,6 +93,13 @@ pub async fn insert(db: &mut PgConnection, new: &NewBroadcast, targets: &[Target
     .bind(i32::try_from(targets.len()).unwrap_or(i32::MAX))
     .bind(&new.request_id)
     .bind(&new.traceparent)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO broadcast_files (broadcast_id, file_id) SELECT DISTINCT $1, f FROM unnest($2::uuid[]) AS f",
+    )
+    .bind(new.id)
+    .bind(files)
     .execute(&mut *db)
     .await?;
     sqlx::query(

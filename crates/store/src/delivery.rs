@@ -1,7 +1,7 @@
 //! The life of a message between `queued` and its end: claimed, started, finished.
 
 use serde_json::Value;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::group::Commit;
@@ -109,6 +109,8 @@ pub struct StartedMessage {
     pub id: Uuid,
     /// Destination.
     pub chat_id: i64,
+    /// The channel that it was sent to, whose other senders may take over.
+    pub channel_id: Option<Uuid>,
     /// Kind of content.
     pub kind: String,
     /// The content.
@@ -128,8 +130,10 @@ pub struct StartedMessage {
 pub enum Started {
     /// `queued → sending` is committed.
     Yes(StartedMessage),
-    /// The message is not queued any more: cancelled meanwhile.
+    /// The message is not queued any more: cancelled meanwhile, or given to another sender.
     NotQueued,
+    /// Another sender has a message on its way to the same channel, or one that comes before this one.
+    NotYet,
     /// The worker does not own the sender any more.
     NotOwned,
 }
@@ -143,6 +147,10 @@ pub struct Start {
 }
 
 // The whole key of the queue's index is given: by the sender alone, each start would read the sender's whole queue.
+//
+// The messages of a channel may go through several senders, whose actors know nothing of each other. So that they keep their order, none
+// starts while another is on its way, or before one that comes first and has a sender. An actor that starts a message sees what others
+// have committed, and a message changes its sender only while it waits: so of two that start at once, the later one sees the earlier.
 const START: &str = "
 WITH input AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::uuid[], $7::smallint[], $8::bigint[])
@@ -157,7 +165,12 @@ WITH input AS (
     FROM input i JOIN owned o USING (sender_id, epoch)
     WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority AND m.seq = i.seq
       AND m.status = 'queued' AND m.chat_id IS NOT NULL
-    RETURNING m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
+      AND (m.channel_id IS NULL OR NOT (
+          EXISTS (SELECT 1 FROM messages b WHERE b.channel_id = m.channel_id AND b.status = 'sending')
+          OR EXISTS (SELECT 1 FROM messages b WHERE b.channel_id = m.channel_id AND b.status = 'queued'
+                     AND b.priority = m.priority AND b.seq < m.seq
+                     AND b.sender_id <> '00000000-0000-0000-0000-000000000000')))
+    RETURNING m.channel_id, m.id, m.user_id, m.sender_id, m.chat_id, m.kind, m.content, m.random_id, m.attempts, m.attempt_id,
               m.traceparent, extract(epoch FROM now() - m.queued_at)::float8 - m.imposed_wait_ms / 1000.0 AS age,
               i.epoch, i.event_id
 ), recorded AS (
@@ -170,7 +183,10 @@ WITH input AS (
     FROM started
 )
 SELECT i.message_id, o.sender_id IS NOT NULL, s.id IS NOT NULL, s.chat_id, s.kind, s.content, s.random_id, s.attempts,
-       s.age, s.traceparent
+       s.age, s.traceparent, s.channel_id,
+       s.id IS NULL AND EXISTS (
+           SELECT 1 FROM messages m WHERE m.id = i.message_id AND m.sender_id = i.sender_id AND m.priority = i.priority
+               AND m.seq = i.seq AND m.status = 'queued' AND m.channel_id IS NOT NULL)
 FROM input i
 LEFT JOIN owned o USING (sender_id, epoch)
 LEFT JOIN started s ON s.id = i.message_id";
@@ -186,6 +202,8 @@ type StartRow = (
     Option<i32>,
     Option<f64>,
     Option<String>,
+    Option<Uuid>,
+    bool,
 );
 
 impl Commit for Start {
@@ -211,13 +229,24 @@ impl Commit for Start {
 }
 
 fn started(row: StartRow) -> Started {
-    let (id, owned, _, chat_id, kind, content, random_id, attempts, age, traceparent) = row;
+    let (id, owned, _, chat_id, kind, content, random_id, attempts, age, traceparent, channel_id, waits) = row;
     match (owned, chat_id, kind, content, random_id, attempts) {
         (false, ..) => Started::NotOwned,
         (true, Some(chat_id), Some(kind), Some(content), Some(random_id), Some(attempts)) => {
             let age = std::time::Duration::try_from_secs_f64(age.unwrap_or_default()).unwrap_or_default();
-            Started::Yes(StartedMessage { id, chat_id, kind, content, random_id, attempts, age, traceparent })
+            Started::Yes(StartedMessage {
+                id,
+                chat_id,
+                channel_id,
+                kind,
+                content,
+                random_id,
+                attempts,
+                age,
+                traceparent,
+            })
         }
+        _ if waits => Started::NotYet,
         _ => Started::NotQueued,
     }
 }
@@ -241,8 +270,10 @@ pub struct FinishAttempt {
     pub wait_ms: Option<i64>,
     /// The wait was imposed by the platform.
     pub imposed: bool,
-    /// Id at the platform.
+    /// Id at the platform; that of the first part, where there are several.
     pub platform_message_id: Option<i64>,
+    /// The random and platform ids of all parts, where there are several.
+    pub parts: Vec<(i64, i64)>,
 }
 
 /// A message whose attempt has finished, for the metrics; `None` when the message had moved on.
@@ -291,6 +322,12 @@ WITH input AS (
     WHERE m.id = i.message_id AND m.attempt_id = i.attempt_id AND m.status IN ('sending', 'unknown')
     RETURNING m.id, m.user_id, m.route, m.priority, m.sender_id, m.chat_id, m.status, m.error_code, m.error_message,
               m.platform_message_id, m.queued_at, m.imposed_wait_ms, m.not_before, i.event_id, i.log_id
+), parts AS (
+    INSERT INTO message_parts (id, message_id, part, random_id, platform_message_id)
+    SELECT p.id, p.message_id, p.part, p.random_id, p.platform_message_id
+    FROM unnest($12::uuid[], $13::uuid[], $14::int[], $15::bigint[], $16::bigint[])
+        AS p(id, message_id, part, random_id, platform_message_id)
+    JOIN finished f ON f.id = p.message_id
 ), told AS (
     INSERT INTO events (id, user_id, type, resource_id, data)
     SELECT event_id, user_id, 'message.' || status, id,
@@ -315,6 +352,7 @@ impl Commit for Finish {
     type Output = Option<FinishedMessage>;
 
     async fn commit(&self, items: &[FinishAttempt]) -> Result<Vec<Option<FinishedMessage>>, sqlx::Error> {
+        let parts = || items.iter().flat_map(|f| (0_i32..).zip(&f.parts).map(|(part, ids)| (f.message_id, part, *ids)));
         let rows: Vec<FinishedMessage> = sqlx::query_as(FINISH)
             .bind(items.iter().map(|f| f.message_id).collect::<Vec<_>>())
             .bind(items.iter().map(|f| f.attempt_id).collect::<Vec<_>>())
@@ -327,6 +365,11 @@ impl Commit for Finish {
             .bind(items.iter().map(|f| f.platform_message_id).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
             .bind(items.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(parts().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+            .bind(parts().map(|(message, ..)| message).collect::<Vec<_>>())
+            .bind(parts().map(|(_, part, _)| part).collect::<Vec<_>>())
+            .bind(parts().map(|(_, _, (random_id, _))| random_id).collect::<Vec<_>>())
+            .bind(parts().map(|(_, _, (_, platform_id))| platform_id).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let mut by_id: std::collections::HashMap<Uuid, FinishedMessage> =
@@ -335,11 +378,12 @@ impl Commit for Finish {
     }
 }
 
-/// Senders that have queued messages: repairs lost hints. Jumps from sender to sender in the index.
+/// Senders that have queued messages: repairs lost hints. Jumps from sender to sender in the index, past nobody, whose id is nil.
 pub async fn senders_with_work(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(
         "WITH RECURSIVE work AS (
-             (SELECT sender_id FROM messages WHERE status = 'queued' ORDER BY sender_id LIMIT 1)
+             (SELECT sender_id FROM messages
+              WHERE status = 'queued' AND sender_id > '00000000-0000-0000-0000-000000000000' ORDER BY sender_id LIMIT 1)
              UNION ALL
              SELECT (SELECT m.sender_id FROM messages m WHERE m.status = 'queued' AND m.sender_id > work.sender_id
                      ORDER BY m.sender_id LIMIT 1)
@@ -439,12 +483,17 @@ pub async fn migrate_chat(pool: &PgPool, sender_id: Uuid, from: i64, to: i64) ->
     .map(drop)
 }
 
-/// Fails queued messages without an attempt: their destination or their sender is no more. With event and log.
-pub async fn fail_queued(pool: &PgPool, ids: &[Uuid], code: &str, description: &str) -> Result<(), sqlx::Error> {
+/// Fails messages that wait, without an attempt: their destination or their sender is no more. With event and log.
+pub async fn fail_waiting(
+    db: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    code: &str,
+    description: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH failed AS (
              UPDATE messages SET status = 'failed', error_code = $2, error_message = $3, finished_at = now()
-             WHERE id = ANY($1) AND status = 'queued'
+             WHERE id = ANY($1) AND status IN ('scheduled', 'queued')
              RETURNING id, user_id, route, sender_id, chat_id
          ), told AS (
              INSERT INTO events (id, user_id, type, resource_id, data)
@@ -460,7 +509,7 @@ pub async fn fail_queued(pool: &PgPool, ids: &[Uuid], code: &str, description: &
     .bind(ids)
     .bind(code)
     .bind(description)
-    .execute(pool)
+    .execute(db)
     .await
     .map(drop)
 }

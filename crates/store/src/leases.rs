@@ -251,7 +251,9 @@ pub async fn set_cut_off(pool: &PgPool, worker_id: Uuid, cut_off: bool) -> Resul
 /// Keeps that the platform told the sender as a whole to wait, for whoever owns it then.
 pub async fn hold(pool: &PgPool, sender_id: Uuid, wait: Duration) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE sender_leases SET held_until = GREATEST(held_until, now() + make_interval(secs => $2)) WHERE sender_id = $1",
+        "UPDATE sender_leases SET held_until = GREATEST(held_until, now() + make_interval(secs => $2)),
+                held_from = CASE WHEN held_until > now() THEN COALESCE(held_from, now()) ELSE now() END
+         WHERE sender_id = $1",
     )
     .bind(sender_id)
     .bind(wait.as_secs_f64())

@@ -2,17 +2,21 @@
 //!
 //! - [`db`]: the pool and the migrations;
 //! - [`group`]: grouped commits;
-//! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom;
+//! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom; [`changes`]: what is done with
+//!   it afterwards;
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
 //! - [`workers`], [`queues`]: what operators see;
 //! - [`events`], [`logs`], [`audit`]: what happened;
+//! - [`files`]: what is sent besides text;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
 pub mod audit;
 pub mod broadcasts;
+pub mod changes;
 pub mod db;
 pub mod delivery;
 pub mod events;
+pub mod files;
 pub mod group;
 pub mod idempotency;
 pub mod leases;

@@ -7,11 +7,28 @@ use uuid::Uuid;
 
 use crate::{Slice, group::Commit};
 
-/// A message to accept.
+/// One of the messages that are accepted together.
 #[derive(Debug, Clone)]
-pub struct NewMessage {
+pub struct NewPart {
     /// UUIDv7, made by the caller.
     pub id: Uuid,
+    /// Kind of content.
+    pub kind: &'static str,
+    /// The content as JSON text.
+    pub content: String,
+    /// Id that the platform deduplicates on.
+    pub random_id: i64,
+    /// The stored files that it needs.
+    pub files: Vec<Uuid>,
+}
+
+/// A message to accept, or several that are accepted together and keep their order.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The id of the first.
+    pub id: Uuid,
+    /// All of them.
+    pub parts: Vec<NewPart>,
     /// Who calls.
     pub caller: i32,
     /// The caller may send through everybody's senders.
@@ -20,20 +37,16 @@ pub struct NewMessage {
     pub route: &'static str,
     /// The sender's row.
     pub sender_id: Uuid,
+    /// The channel that it is for.
+    pub channel_id: Option<Uuid>,
     /// Numeric destination, unless a name is given.
     pub chat_id: Option<i64>,
     /// Destination by name, without `@`, lower case.
     pub chat_name: Option<String>,
-    /// Kind of content.
-    pub kind: &'static str,
-    /// The content as JSON text.
-    pub content: String,
     /// 0 high, 1 mid, 2 low.
     pub priority: i16,
     /// Not before this time.
     pub scheduled_at: Option<DateTime<Utc>>,
-    /// Id that the platform deduplicates on.
-    pub random_id: i64,
     /// `Idempotency-Key` and the hash of the body.
     pub key: Option<(String, Vec<u8>)>,
     /// The answer to store with the key, as JSON text.
@@ -59,13 +72,24 @@ pub struct Accept {
     pub pool: PgPool,
 }
 
+/// The constraint that keeps a file as long as messages need it.
+const FILE_KEY: &str = "message_files_file_id_fkey";
+
+/// Whether a message was refused because a file that it needs is gone.
+pub fn lacks_file(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.constraint() == Some(FILE_KEY))
+}
+
 const ACCEPT: &str = "
 WITH input AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[], $8::text[],
-                         $9::text[], $10::smallint[], $11::timestamptz[], $12::bigint[], $13::text[], $14::bytea[],
-                         $15::text[], $16::text[], $17::text[], $18::uuid[])
-        WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, kind, content, priority,
-                             scheduled_at, random_id, key, body_hash, response, request_id, traceparent, event_id, place)
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[], $4::text[], $5::uuid[], $6::bigint[], $7::text[],
+                         $8::smallint[], $9::timestamptz[], $10::text[], $11::bytea[], $12::text[], $13::text[],
+                         $14::text[], $23::uuid[])
+        WITH ORDINALITY AS t(id, caller, is_admin, route, sender_id, chat_id, chat_name, priority, scheduled_at, key,
+                             body_hash, response, request_id, traceparent, channel_id, place)
+), parts AS (
+    SELECT * FROM unnest($15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::bigint[], $20::uuid[])
+        WITH ORDINALITY AS t(of_place, part_id, kind, content, random_id, event_id, part_place)
 ), valid AS (
     -- One look by key for each message, whatever the planner believes of the tables' sizes: hence OFFSET and the subquery.
     SELECT i.*, s.user_id AS owner, COALESCE(i.chat_id, (
@@ -74,8 +98,11 @@ WITH input AS (
     FROM input i
     CROSS JOIN LATERAL (
         SELECT user_id FROM senders
-        WHERE id = i.sender_id AND is_active AND (i.is_admin OR user_id = i.caller) AND kind = i.route OFFSET 0
+        WHERE id = i.sender_id AND is_active AND (i.is_admin OR user_id = i.caller)
+          AND (kind = i.route OR i.channel_id IS NOT NULL) OFFSET 0
     ) s
+    WHERE i.channel_id IS NULL OR EXISTS (
+        SELECT 1 FROM telegram_channels c WHERE c.id = i.channel_id AND c.user_id = s.user_id AND c.is_active)
 ), keyed AS (
     INSERT INTO idempotency_keys AS k
         (user_id, key, body_hash, resource_id, response_status, response, locked_until, expires_at)
@@ -86,20 +113,24 @@ WITH input AS (
     WHERE k.expires_at < now()
     RETURNING resource_id
 ), accepted AS (
-    INSERT INTO messages (id, user_id, route, sender_id, chat_id, chat_name, kind, content, status, priority,
+    INSERT INTO messages (id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority,
                           scheduled_at, random_id, request_id, traceparent, queued_at)
-    SELECT id, owner, route, sender_id, known_chat_id, chat_name, kind, content::jsonb,
+    SELECT part_id, owner, route, sender_id, channel_id, known_chat_id, chat_name, kind, content::jsonb,
            CASE WHEN scheduled_at IS NULL THEN 'queued' ELSE 'scheduled' END, priority,
            scheduled_at, random_id, request_id, traceparent, CASE WHEN scheduled_at IS NULL THEN now() END
-    FROM valid
+    FROM valid JOIN parts ON of_place = place
     WHERE key IS NULL OR id IN (SELECT resource_id FROM keyed)
-    ORDER BY place
+    ORDER BY part_place
     RETURNING id, user_id, sender_id, status, chat_id
+), needed AS (
+    INSERT INTO message_files (message_id, file_id)
+    SELECT message_id, file_id FROM unnest($21::uuid[], $22::uuid[]) AS t(message_id, file_id)
+    JOIN accepted ON id = message_id
 ), told AS (
     INSERT INTO events (id, user_id, type, resource_id, data)
-    SELECT i.event_id, a.user_id, 'message.' || a.status, a.id,
+    SELECT p.event_id, a.user_id, 'message.' || a.status, a.id,
            jsonb_build_object('status', a.status, 'sender_id', a.sender_id, 'chat_id', a.chat_id)
-    FROM accepted a JOIN input i USING (id)
+    FROM accepted a JOIN parts p ON p.part_id = a.id
 )
 SELECT id FROM accepted";
 
@@ -120,6 +151,8 @@ pub async fn accept(db: impl PgExecutor<'_>, items: &[NewMessage]) -> Result<Vec
     let batch: Vec<&NewMessage> =
         items.iter().filter(|m| m.key.as_ref().is_none_or(|(key, _)| keys.insert((m.caller, key)))).collect();
     let of = |f: fn(&NewMessage) -> Option<String>| batch.iter().map(|m| f(m)).collect::<Vec<_>>();
+    let parts = || (1_i64..).zip(&batch).flat_map(|(place, m)| m.parts.iter().map(move |part| (place, part)));
+    let files = || parts().flat_map(|(_, part)| part.files.iter().map(|file| (part.id, *file)));
     let stored: Vec<Uuid> = sqlx::query_scalar(ACCEPT)
         .bind(batch.iter().map(|m| m.id).collect::<Vec<_>>())
         .bind(batch.iter().map(|m| m.caller).collect::<Vec<_>>())
@@ -128,17 +161,22 @@ pub async fn accept(db: impl PgExecutor<'_>, items: &[NewMessage]) -> Result<Vec
         .bind(batch.iter().map(|m| m.sender_id).collect::<Vec<_>>())
         .bind(batch.iter().map(|m| m.chat_id).collect::<Vec<_>>())
         .bind(of(|m| m.chat_name.clone()))
-        .bind(batch.iter().map(|m| m.kind).collect::<Vec<_>>())
-        .bind(batch.iter().map(|m| m.content.as_str()).collect::<Vec<_>>())
         .bind(batch.iter().map(|m| m.priority).collect::<Vec<_>>())
         .bind(batch.iter().map(|m| m.scheduled_at).collect::<Vec<_>>())
-        .bind(batch.iter().map(|m| m.random_id).collect::<Vec<_>>())
         .bind(of(|m| m.key.as_ref().map(|(key, _)| key.clone())))
         .bind(batch.iter().map(|m| m.key.as_ref().map(|(_, hash)| hash.clone())).collect::<Vec<_>>())
         .bind(batch.iter().map(|m| m.response.as_str()).collect::<Vec<_>>())
         .bind(of(|m| m.request_id.clone()))
         .bind(of(|m| m.traceparent.clone()))
-        .bind(batch.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind(parts().map(|(place, _)| place).collect::<Vec<_>>())
+        .bind(parts().map(|(_, part)| part.id).collect::<Vec<_>>())
+        .bind(parts().map(|(_, part)| part.kind).collect::<Vec<_>>())
+        .bind(parts().map(|(_, part)| part.content.as_str()).collect::<Vec<_>>())
+        .bind(parts().map(|(_, part)| part.random_id).collect::<Vec<_>>())
+        .bind(parts().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+        .bind(files().map(|(message, _)| message).collect::<Vec<_>>())
+        .bind(files().map(|(_, file)| file).collect::<Vec<_>>())
+        .bind(batch.iter().map(|m| m.channel_id).collect::<Vec<_>>())
         .fetch_all(db)
         .await?;
     let stored: std::collections::HashSet<Uuid> = stored.into_iter().collect();
@@ -169,17 +207,21 @@ pub struct MessageRow {
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
+    pub edited_at: Option<DateTime<Utc>>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub pinned: bool,
 }
 
-const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority, \
+pub(crate) const COLUMNS: &str = "id, user_id, route, sender_id, channel_id, chat_id, chat_name, kind, content, status, priority, \
      scheduled_at, not_before, platform_message_id, attempts, error_code, error_message, request_id, created_at, \
-     finished_at";
+     finished_at, edited_at, deleted_at, pinned";
 
 /// One attempt as it is shown.
 #[derive(Debug, Clone, FromRow)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]
 pub struct AttemptRow {
     pub id: Uuid,
+    pub sender_id: Uuid,
     pub started_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
     pub outcome: Option<String>,
@@ -197,6 +239,8 @@ pub struct MessageFilter {
     pub statuses: Vec<String>,
     /// Through this sender.
     pub sender_id: Option<Uuid>,
+    /// For this channel.
+    pub channel_id: Option<Uuid>,
     /// To this chat.
     pub chat_id: Option<i64>,
     /// Accepted not before this time.
@@ -218,7 +262,7 @@ pub async fn find(pool: &PgPool, id: Uuid, user_id: Option<i32>) -> Result<Optio
 /// The attempts of a message, in their order.
 pub async fn attempts(pool: &PgPool, message_id: Uuid) -> Result<Vec<AttemptRow>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, started_at, finished_at, outcome, code, description, retry_after_ms
+        "SELECT id, sender_id, started_at, finished_at, outcome, code, description, retry_after_ms
          FROM message_attempts WHERE message_id = $1 ORDER BY id",
     )
     .bind(message_id)
@@ -238,6 +282,9 @@ pub async fn list(pool: &PgPool, filter: &MessageFilter, slice: Slice) -> Result
     }
     if let Some(sender_id) = filter.sender_id {
         sql.push(" AND sender_id = ").push_bind(sender_id);
+    }
+    if let Some(channel_id) = filter.channel_id {
+        sql.push(" AND channel_id = ").push_bind(channel_id);
     }
     if let Some(chat_id) = filter.chat_id {
         sql.push(" AND chat_id = ").push_bind(chat_id);
@@ -300,7 +347,7 @@ pub async fn change(
     Ok(row)
 }
 
-/// Gives up everything of a sender that waits; returns how many. What was tried without an answer may have arrived: it is not
+/// Gives up everything of a sender that waits, but for what is for channels, which other senders can send; returns how many. What was tried without an answer may have arrived: it is not
 /// `cancelled` but `unknown`.
 pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str) -> Result<u64, sqlx::Error> {
     let done: Vec<(Uuid, i32, Option<i64>, String)> = sqlx::query_as(
@@ -308,7 +355,8 @@ pub async fn cancel_all(db: &mut sqlx::PgConnection, sender_id: Uuid, code: &str
              WHEN m.attempts > 0
                   AND EXISTS (SELECT 1 FROM message_attempts a WHERE a.message_id = m.id AND a.outcome = 'unknown')
              THEN 'unknown' ELSE 'cancelled' END
-         WHERE sender_id = $1 AND status IN ('scheduled', 'queued') RETURNING id, user_id, chat_id, status",
+         WHERE sender_id = $1 AND channel_id IS NULL AND status IN ('scheduled', 'queued')
+         RETURNING id, user_id, chat_id, status",
     )
     .bind(sender_id)
     .bind(code)

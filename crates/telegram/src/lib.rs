@@ -3,5 +3,7 @@
 pub mod accounts;
 pub mod bot_api;
 pub mod bots;
+pub mod channels;
+pub mod media;
 pub mod mtproto;
 pub mod text;

@@ -15,11 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{
-    ApiState, answer,
-    openapi::Problem,
-    send::{ChatId, target},
-};
+use super::{ApiState, answer, openapi::Problem};
 use crate::{
     Error, Result,
     app::App,
@@ -27,7 +23,9 @@ use crate::{
     usecases::{
         Caller,
         broadcasts::{self, NewCall, NewTarget, Order, Progress},
+        draft::{ChatId, SendMessage},
         idempotent::{body_hash, idempotent},
+        send::target,
     },
 };
 
@@ -50,10 +48,10 @@ const TARGET_STATUSES: [&str; 8] =
 pub struct NewBroadcast {
     /// What you call it, 1 to 200 characters.
     name: Option<String>,
-    /// The body of a send, without `chat_id`, `priority` and `scheduled_at`. Its texts may hold variables: `{{name}}`, or
+    /// The body of a send, without `chat_id`, `split` and `scheduled_at`; its `priority` is that of the broadcast. Its texts may hold variables: `{{name}}`, or
     /// `{{name|friend}}` with what stands there for targets without one. Their values are text and never markup.
-    #[schema(value_type = Object, example = json!({ "text": "Dear {{name|friend}}, we open at <b>{{hour}}</b>.", "parse_mode": "HTML" }))]
-    message: Map<String, Value>,
+    #[schema(example = json!({ "text": "Dear {{name|friend}}, we open at <b>{{hour}}</b>.", "parse_mode": "HTML" }))]
+    message: SendMessage,
     /// What sends, for targets that do not say it themselves.
     via: Option<Via>,
     /// Where it goes: 1 to 10,000, each once.
@@ -83,8 +81,10 @@ pub struct Via {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BroadcastTarget {
-    /// The chat, as in a send.
+    /// The chat, as in a send; none for a channel.
     chat_id: Option<ChatId>,
+    /// The connected channel or group that gets it, through whichever of its senders can.
+    channel_id: Option<Uuid>,
     /// The bot that sends to it.
     bot_id: Option<Uuid>,
     /// The account that sends to it.
@@ -120,8 +120,8 @@ pub struct BroadcastView {
     /// `scheduled`, `running`, `paused`, `done` (each target has its result) or `cancelled`.
     #[schema(example = "running")]
     status: String,
-    /// The message, with its variables.
-    #[schema(value_type = Object)]
+    /// The message with its variables, its markup parsed.
+    #[schema(value_type = platform::Message)]
     message: Value,
     /// The queue of its messages.
     priority: Priority,
@@ -176,6 +176,8 @@ pub struct TargetView {
     bot_id: Option<Uuid>,
     /// The account that sends to it.
     account_id: Option<Uuid>,
+    /// The channel that gets it.
+    channel_id: Option<Uuid>,
     /// Numeric id of the chat, if that was given.
     chat_id: Option<i64>,
     /// Public name of the chat, if that was given.
@@ -197,6 +199,7 @@ impl From<TargetRow> for TargetView {
         Self {
             bot_id: via("bot"),
             account_id: via("account"),
+            channel_id: via("channel"),
             id: row.id,
             chat_id: row.chat_id,
             chat_name: row.chat_name,
@@ -278,12 +281,19 @@ fn convert(body: NewBroadcast) -> Result<NewCall> {
     let default = body.via.map(|via| sender("/via", via.bot_id, via.account_id)).transpose()?;
     let targets = body.targets.into_iter().enumerate().map(|(index, each)| {
         let at = format!("/targets/{index}");
+        if let Some(channel_id) = each.channel_id {
+            if each.chat_id.is_some() || each.bot_id.is_some() || each.account_id.is_some() {
+                let hint = "has a `channel_id`, which says where and through what it goes: leave the others out";
+                return Err(Error::invalid_field(at, hint));
+            }
+            return Ok(NewTarget { route: "channel", via: channel_id, chat: None, variables: each.variables });
+        }
         let (route, via) = match (&each.bot_id, &each.account_id, default) {
             (None, None, Some(default)) => default,
             _ => sender(&at, each.bot_id, each.account_id)?,
         };
         let chat = each.chat_id.ok_or_else(|| Error::invalid_field(format!("{at}/chat_id"), "is missing"))?;
-        let chat = target(chat).map_err(|mut error| {
+        let chat = target(&chat).map_err(|mut error| {
             error.fields.iter_mut().for_each(|field| field.pointer = format!("{at}{}", field.pointer));
             error
         })?;
@@ -292,7 +302,7 @@ fn convert(body: NewBroadcast) -> Result<NewCall> {
     Ok(NewCall {
         targets: targets.collect::<Result<_>>()?,
         name: body.name,
-        message: Value::Object(body.message),
+        message: body.message,
         priority: body.priority,
         scheduled_at: body.scheduled_at,
     })

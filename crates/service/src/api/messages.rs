@@ -11,6 +11,7 @@ use store::{
     Slice,
     messages::{AttemptRow, Change, MessageFilter, MessageRow},
 };
+use telegram::channels::routing;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -36,8 +37,10 @@ pub struct MessageView {
     status: String,
     /// The route that was called: `bot`, `account` or `channel`.
     route: String,
-    /// The sender it goes through.
-    sender_id: Uuid,
+    /// The sender it goes through, or went through; `null` while no sender of its channel can send it.
+    sender_id: Option<Uuid>,
+    /// The channel it was sent to.
+    channel_id: Option<Uuid>,
     /// Numeric id of the chat; `null` until a name is resolved.
     chat_id: Option<i64>,
     /// Public name of the chat, if that was given.
@@ -65,6 +68,12 @@ pub struct MessageView {
     created_at: DateTime<Utc>,
     /// When it reached its end.
     finished_at: Option<DateTime<Utc>>,
+    /// When its content was last changed at Telegram.
+    edited_at: Option<DateTime<Utc>>,
+    /// When it was taken back at Telegram.
+    deleted_at: Option<DateTime<Utc>>,
+    /// Whether it was pinned in its chat through the service.
+    pinned: bool,
 }
 
 impl From<MessageRow> for MessageView {
@@ -74,7 +83,8 @@ impl From<MessageRow> for MessageView {
             user_id: row.user_id,
             status: row.status,
             route: row.route,
-            sender_id: row.sender_id,
+            sender_id: Some(row.sender_id).filter(|id| *id != routing::NOBODY),
+            channel_id: row.channel_id,
             chat_id: row.chat_id,
             chat_name: row.chat_name,
             content: row.content,
@@ -88,6 +98,9 @@ impl From<MessageRow> for MessageView {
             request_id: row.request_id,
             created_at: row.created_at,
             finished_at: row.finished_at,
+            edited_at: row.edited_at,
+            deleted_at: row.deleted_at,
+            pinned: row.pinned,
         }
     }
 }
@@ -97,6 +110,8 @@ impl From<MessageRow> for MessageView {
 pub struct AttemptView {
     /// Id of the attempt.
     id: Uuid,
+    /// The sender that made it: for a channel, several may.
+    sender_id: Uuid,
     /// When it began.
     started_at: DateTime<Utc>,
     /// When its outcome was known; `null` while it runs.
@@ -115,6 +130,7 @@ impl From<AttemptRow> for AttemptView {
     fn from(row: AttemptRow) -> Self {
         Self {
             id: row.id,
+            sender_id: row.sender_id,
             started_at: row.started_at,
             finished_at: row.finished_at,
             outcome: row.outcome,
@@ -125,11 +141,25 @@ impl From<AttemptRow> for AttemptView {
     }
 }
 
+/// One of a message's parts at Telegram: an album has several, most messages one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartView {
+    /// Its id at Telegram.
+    platform_message_id: i64,
+    /// Its address, for those who may see the chat; `null` where Telegram has none: in private chats and basic groups.
+    link: Option<String>,
+}
+
 /// A message with its attempts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageDetails {
     #[serde(flatten)]
     message: MessageView,
+    /// Its address at Telegram, for those who may see the chat; `null` where there is none: in private chats and basic groups.
+    #[schema(example = "https://t.me/example/12")]
+    link: Option<String>,
+    /// What it is at Telegram, once it is sent.
+    parts: Vec<PartView>,
     /// Every attempt, in order.
     attempt_list: Vec<AttemptView>,
 }
@@ -159,6 +189,8 @@ pub struct ListMessages {
     status: Option<String>,
     /// Through this sender.
     sender_id: Option<Uuid>,
+    /// For this channel.
+    channel_id: Option<Uuid>,
     /// To this chat.
     chat_id: Option<i64>,
     /// Accepted at this time or later.
@@ -185,6 +217,7 @@ pub async fn list(
         user_id: None,
         statuses: super::statuses(&STATUSES, query.status)?,
         sender_id: query.sender_id,
+        channel_id: query.channel_id,
         chat_id: query.chat_id,
         from: query.from,
         to: query.to,
@@ -205,11 +238,28 @@ pub async fn list(
     )
 )]
 pub async fn get(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageDetails>> {
-    let (message, attempts) = messages::get(&app, &caller, id).await?;
+    let messages::Details { message, attempts, platform_ids, chat_name } = messages::get(&app, &caller, id).await?;
+    let link = |platform_message_id| link(message.chat_id?, chat_name.as_deref(), platform_message_id);
+    let parts: Vec<PartView> =
+        platform_ids.into_iter().map(|id| PartView { platform_message_id: id, link: link(id) }).collect();
     Ok(Json(MessageDetails {
+        link: parts.first().and_then(|part| part.link.clone()),
+        parts,
         message: message.into(),
         attempt_list: attempts.into_iter().map(AttemptView::from).collect(),
     }))
+}
+
+/// The address of a message: by the public name of its channel or group, or by its number where only members see it.
+fn link(chat_id: i64, chat_name: Option<&str>, message_id: i64) -> Option<String> {
+    const CHANNELS: i64 = -1_000_000_000_000;
+    if chat_id >= CHANNELS {
+        return None;
+    }
+    Some(match chat_name {
+        Some(name) => format!("https://t.me/{name}/{message_id}"),
+        None => format!("https://t.me/c/{}/{message_id}", CHANNELS - chat_id),
+    })
 }
 
 /// Cancels a message that is scheduled or queued.
@@ -254,4 +304,17 @@ pub async fn resend(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<
 )]
 pub async fn dismiss(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MessageView>> {
     Ok(Json(messages::change(&app, &caller, id, Change::Dismiss).await?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::link;
+
+    #[test]
+    fn only_messages_of_channels_and_supergroups_have_an_address() {
+        assert_eq!(link(7, Some("bob"), 5), None);
+        assert_eq!(link(-7, None, 5), None);
+        assert_eq!(link(-1_000_000_000_123, None, 5).unwrap(), "https://t.me/c/123/5");
+        assert_eq!(link(-1_000_000_000_123, Some("news"), 5).unwrap(), "https://t.me/news/5");
+    }
 }

@@ -4,10 +4,14 @@ pub mod accounts;
 pub mod bots;
 pub mod broadcasts;
 pub mod caller;
+pub mod changes;
+pub mod channels;
 pub mod events;
+pub mod files;
 pub mod health;
 pub mod logins;
 pub mod logs;
+pub mod message_body;
 pub mod messages;
 pub mod openapi;
 pub mod queues;
@@ -73,9 +77,17 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(bots::get, bots::update, bots::disconnect))
         .routes(routes!(bots::replace_token))
         .routes(routes!(send::send_by_bot))
+        .routes(routes!(channels::connect, channels::list))
+        .routes(routes!(channels::get, channels::update, channels::disconnect))
+        .routes(routes!(channels::check))
+        .routes(routes!(channels::add_sender))
+        .routes(routes!(channels::remove_sender))
+        .routes(routes!(send::send_to_channel))
         .routes(routes!(webhooks::take))
         .routes(routes!(messages::list))
-        .routes(routes!(messages::get))
+        .routes(routes!(messages::get, changes::edit, changes::delete))
+        .routes(routes!(changes::pin))
+        .routes(routes!(changes::forward))
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::resend))
         .routes(routes!(messages::dismiss))
@@ -85,6 +97,10 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(broadcasts::pause))
         .routes(routes!(broadcasts::resume))
         .routes(routes!(broadcasts::cancel))
+        .routes(routes!(files::upload, files::list))
+        .routes(routes!(files::fetch))
+        .routes(routes!(files::get, files::delete))
+        .routes(routes!(files::content))
         .routes(routes!(logs::list))
         .routes(routes!(events::stream))
         .routes(routes!(workers::list))

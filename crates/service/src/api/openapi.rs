@@ -62,6 +62,7 @@ pub struct ProblemField {
     tags(
         (name = "accounts", description = "Telegram accounts: log in, look after, send."),
         (name = "bots", description = "Telegram bots: connect, look after, send."),
+        (name = "channels", description = "Channels and groups: connect, look after, send."),
         (name = "messages", description = "What was accepted, where it is now, and what to do about it."),
         (name = "broadcasts", description = "One message to many chats."),
         (name = "logs", description = "What the service did with a user's integrations."),

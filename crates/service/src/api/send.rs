@@ -2,69 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
 use chrono::{DateTime, Utc};
-use platform::{Button, Entity, LinkPreview, Priority};
-use serde::{Deserialize, Serialize};
-use telegram::text::ParseMode;
+use platform::Priority;
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{answer, openapi::Problem};
+use super::{
+    answer,
+    message_body::{self, MessageForm},
+    openapi::Problem,
+};
 use crate::{
-    Error, Result,
+    Result,
     app::App,
-    http::{IdempotencyKey, Json, Path},
+    http::{IdempotencyKey, Path, upload},
     usecases::{
-        Caller,
-        idempotent::body_hash,
-        send::{self, ChatTarget, SendText},
+        Caller, channel_send, channels,
+        draft::SendMessage,
+        send::{self, Sending},
     },
 };
-
-/// Ids of chats have at most 52 significant bits.
-const MAX_CHAT_ID: u64 = 1 << 52;
-
-/// A message to send.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SendMessage {
-    /// Numeric id of the chat, or the `@name` of a public channel or group.
-    #[schema(value_type = ChatId)]
-    chat_id: ChatId,
-    /// The text: at most 4096 characters after its markup is parsed.
-    text: String,
-    /// How markup in the text is written. Without it the text is plain, or formatted by `entities`.
-    parse_mode: Option<ParseMode>,
-    /// Formatting by ranges, instead of markup. Offsets and lengths count UTF-16 code units.
-    entities: Option<Vec<Entity>>,
-    /// Id of the message at Telegram that is answered.
-    reply_to_message_id: Option<i64>,
-    /// Deliver without a sound.
-    silent: Option<bool>,
-    /// Forbid forwarding and saving.
-    protected: Option<bool>,
-    /// How a link in the text is previewed.
-    link_preview: Option<LinkPreview>,
-    /// Rows of inline buttons.
-    #[serde(default)]
-    buttons: Vec<Vec<Button>>,
-    /// Which of the sender's queues the message waits in.
-    #[serde(default)]
-    priority: Priority,
-    /// Not before this time (RFC 3339), at most 365 days ahead.
-    scheduled_at: Option<DateTime<Utc>>,
-}
-
-/// A chat: its numeric id, or `@name`.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(untagged, expecting = "a numeric chat id or an `@name`")]
-pub enum ChatId {
-    /// Negative for groups and channels.
-    Id(i64),
-    /// Public name with `@`.
-    Name(String),
-}
 
 /// A message that was accepted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,12 +36,17 @@ pub struct AcceptedMessage {
     /// `queued` or `scheduled`.
     #[schema(example = "queued")]
     status: String,
-    /// The sender it goes through.
+    /// The sender it goes through. Of a channel, another one may take over.
     sender_id: Uuid,
+    /// The channel it was sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_id: Option<Uuid>,
     /// The queue it waits in.
     priority: Priority,
     /// Not before this time.
     scheduled_at: Option<DateTime<Utc>>,
+    /// With `split`: the ids of all messages that the text became, in their order.
+    parts: Option<Vec<Uuid>>,
 }
 
 /// Sends a message through a bot.
@@ -92,7 +59,7 @@ pub struct AcceptedMessage {
         ("id" = Uuid, Path, description = "Id of the bot."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
     ),
-    request_body = SendMessage,
+    request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -104,9 +71,9 @@ pub async fn send_by_bot(
     caller: Caller,
     Path(id): Path<Uuid>,
     key: Result<IdempotencyKey>,
-    body: Result<Json<SendMessage>>,
+    request: Request,
 ) -> Result<Response> {
-    accept(&app, &caller, "bot", id, key, body).await
+    accept(&app, &caller, "bot", id, key, request).await
 }
 
 /// Sends a message through an account.
@@ -118,7 +85,7 @@ pub async fn send_by_bot(
         ("id" = Uuid, Path, description = "Id of the account."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
     ),
-    request_body = SendMessage,
+    request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -130,9 +97,41 @@ pub async fn send_by_account(
     caller: Caller,
     Path(id): Path<Uuid>,
     key: Result<IdempotencyKey>,
-    body: Result<Json<SendMessage>>,
+    request: Request,
 ) -> Result<Response> {
-    accept(&app, &caller, "account", id, key, body).await
+    accept(&app, &caller, "account", id, key, request).await
+}
+
+/// Sends a message to a connected channel or group.
+///
+/// The body is that of other sends, without `chat_id`. It goes through the first of the channel's senders that is active, not held back
+/// by Telegram and allowed to send it; when that changes before it was sent, the next one takes over. Messages to one channel arrive in
+/// the order of their acceptance, whoever sends them.
+#[utoipa::path(
+    post, path = "/api/integrations/telegram/channels/{id}/send", tag = "channels", operation_id = "sendToChannel",
+    params(
+        ("id" = Uuid, Path, description = "Id of the channel."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+    ),
+    request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
+    responses(
+        (status = 202, description = "Accepted.", body = AcceptedMessage),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn send_to_channel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: Result<IdempotencyKey>,
+    request: Request,
+) -> Result<Response> {
+    let channel = channels::get(&app, &caller, id).await?;
+    let (draft, attached) = message_body::read(&app, &caller, request).await?;
+    let sending = Sending { draft, attached, key: key?.0 };
+    let (status, body) = channel_send::send(&app, &caller, &channel, sending).await?;
+    Ok(answer(status, body))
 }
 
 async fn accept(
@@ -141,12 +140,16 @@ async fn accept(
     route: &'static str,
     sender_id: Uuid,
     key: Result<IdempotencyKey>,
-    body: Result<Json<SendMessage>>,
+    request: Request,
 ) -> Result<Response> {
+    if upload::is_form(request.headers()) {
+        // Before files are stored for nothing.
+        send::require_visible(app, caller, route, sender_id).await?;
+    }
     let checked = async {
-        let Json(body) = body?;
-        let key = key?.0.map(|key| (key, body_hash(&sender_id.to_string(), &body)));
-        send::send(app, caller, route, sender_id, body.into_text()?, key).await
+        let (draft, attached) = message_body::read(app, caller, request).await?;
+        let sending = Sending { draft, attached, key: key?.0 };
+        send::send(app, caller, route, sender_id, sending).await
     };
     match checked.await {
         Ok((status, body)) => Ok(answer(status, body)),
@@ -156,60 +159,5 @@ async fn accept(
             Err(error)
         }
         Err(error) => Err(error),
-    }
-}
-
-impl SendMessage {
-    /// The message as the use case takes it.
-    pub(crate) fn into_text(self) -> Result<SendText> {
-        Ok(SendText {
-            chat: target(self.chat_id)?,
-            text: self.text,
-            parse_mode: self.parse_mode,
-            entities: self.entities,
-            reply_to: self.reply_to_message_id,
-            silent: self.silent,
-            protected: self.protected,
-            link_preview: self.link_preview,
-            buttons: self.buttons,
-            priority: self.priority,
-            scheduled_at: self.scheduled_at,
-        })
-    }
-}
-
-pub(super) fn target(chat: ChatId) -> Result<ChatTarget> {
-    match chat {
-        ChatId::Id(id) if id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(id)),
-        ChatId::Id(_) => Err(Error::invalid_field("/chat_id", "must be the id of a chat: not 0 and below 2^52")),
-        ChatId::Name(name) => {
-            let bare = name.strip_prefix('@').unwrap_or_default();
-            let good = (4..=32).contains(&bare.len())
-                && bare.starts_with(|c: char| c.is_ascii_alphabetic())
-                && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if good {
-                return Ok(ChatTarget::Name(bare.to_ascii_lowercase()));
-            }
-            let hint =
-                "must be a number, or the public name of a channel or group: `@` and 4 to 32 letters, digits or _";
-            Err(Error::invalid_field("/chat_id", hint))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chats_are_numbers_or_names() {
-        assert_eq!(target(ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
-        assert_eq!(target(ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
-        for bad in ["news", "@", "@abc", "@1news", "@ne ws", "@новости", "123"] {
-            assert!(target(ChatId::Name(bad.into())).is_err(), "{bad}");
-        }
-        for bad in [0, i64::MAX, i64::MIN, 1 << 52] {
-            assert!(target(ChatId::Id(bad)).is_err(), "{bad}");
-        }
     }
 }

@@ -36,6 +36,11 @@ const SEND: Access = Access::Scope(Scope::MessagesSend);
 /// For operators only.
 const ADMIN: Access = Access::Scope(Scope::Admin);
 
+/// Where files are stored, and where they are fetched: both may take longer than other requests.
+pub const UPLOAD: &str = "/api/integrations/files";
+/// See [`UPLOAD`].
+pub const FETCH: &str = "/api/integrations/files/fetch";
+
 /// Every route. A route that is missing here is refused by the guard.
 pub const ROUTES: &[Route] = &[
     route(Method::GET, "/health/live", Access::Public),
@@ -67,9 +72,22 @@ pub const ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/integrations/telegram/bots/{id}", WRITE),
     route(Method::POST, "/api/integrations/telegram/bots/{id}/token", WRITE),
     route(Method::POST, "/api/integrations/telegram/bots/{id}/send", SEND),
+    route(Method::GET, "/api/integrations/telegram/channels", READ),
+    route(Method::POST, "/api/integrations/telegram/channels", WRITE),
+    route(Method::GET, "/api/integrations/telegram/channels/{id}", READ),
+    route(Method::PATCH, "/api/integrations/telegram/channels/{id}", WRITE),
+    route(Method::DELETE, "/api/integrations/telegram/channels/{id}", WRITE),
+    route(Method::POST, "/api/integrations/telegram/channels/{id}/check", WRITE),
+    route(Method::POST, "/api/integrations/telegram/channels/{id}/senders", WRITE),
+    route(Method::DELETE, "/api/integrations/telegram/channels/{id}/senders/{sender_id}", WRITE),
+    route(Method::POST, "/api/integrations/telegram/channels/{id}/send", SEND),
     route(Method::POST, "/api/integrations/telegram/webhooks/{bot_id}", Access::Secret),
     route(Method::GET, "/api/integrations/messages", READ),
     route(Method::GET, "/api/integrations/messages/{id}", READ),
+    route(Method::PATCH, "/api/integrations/messages/{id}", SEND),
+    route(Method::DELETE, "/api/integrations/messages/{id}", SEND),
+    route(Method::POST, "/api/integrations/messages/{id}/pin", SEND),
+    route(Method::POST, "/api/integrations/messages/{id}/forward", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/cancel", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/resend", SEND),
     route(Method::POST, "/api/integrations/messages/{id}/dismiss", SEND),
@@ -80,6 +98,12 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/integrations/broadcasts/{id}/pause", SEND),
     route(Method::POST, "/api/integrations/broadcasts/{id}/resume", SEND),
     route(Method::POST, "/api/integrations/broadcasts/{id}/cancel", SEND),
+    route(Method::GET, "/api/integrations/files", READ),
+    route(Method::POST, UPLOAD, SEND),
+    route(Method::POST, FETCH, SEND),
+    route(Method::GET, "/api/integrations/files/{id}", READ),
+    route(Method::DELETE, "/api/integrations/files/{id}", SEND),
+    route(Method::GET, "/api/integrations/files/{id}/content", READ),
     route(Method::GET, "/api/integrations/logs", READ),
     route(Method::GET, "/api/integrations/events", READ),
     route(Method::GET, "/api/integrations/workers", ADMIN),
@@ -137,7 +161,10 @@ mod tests {
         let path = "/api/integrations/messages/{id}";
         assert_eq!(lookup(ROUTES, &Method::GET, path), Lookup::Found(READ));
         assert_eq!(lookup(ROUTES, &Method::HEAD, path), Lookup::Found(READ));
-        assert_eq!(lookup(ROUTES, &Method::PUT, path), Lookup::OtherMethods(vec![Method::GET]));
+        assert_eq!(
+            lookup(ROUTES, &Method::PUT, path),
+            Lookup::OtherMethods(vec![Method::GET, Method::PATCH, Method::DELETE])
+        );
         assert_eq!(lookup(ROUTES, &Method::GET, "/elsewhere"), Lookup::Missing);
     }
 }

@@ -1,6 +1,7 @@
 //! `integrations doctor`: checks the settings and every dependency, and says what to do.
 
 mod database;
+mod files;
 mod network;
 mod report;
 
@@ -38,6 +39,7 @@ async fn check(settings: Loaded) -> Report {
     report.add(Finding::ok("settings", "all keys are known and their values valid"));
     check_folder(&settings, &mut report);
     let database_clock = database::check(&settings, &mut report).await;
+    files::check(&settings, &mut report).await;
     let remote_clock = network::check(&settings, &mut report).await;
     report.add(network::clock(remote_clock.or(database_clock)));
     report

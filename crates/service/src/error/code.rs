@@ -63,7 +63,7 @@ codes! {
     UriTooLong = "uri_too_long", 414, "Address too long",
         "The request line is longer than the server accepts.";
     UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type",
-        "The body must be uncompressed JSON in UTF-8, announced as `Content-Type: application/json`.";
+        "The body must be uncompressed JSON in UTF-8, announced as `Content-Type: application/json`; a file may have any type, or be in a form.";
     HeadersTooLarge = "headers_too_large", 431, "Headers too large",
         "The headers together are larger, or more, than the server accepts.";
     Conflict = "conflict", 409, "Conflict",
@@ -92,6 +92,16 @@ codes! {
         "Telegram refused the request. The detail names its reason.";
     TelegramWait = "telegram_wait", 429, "Telegram asks to wait",
         "Telegram limits how often this can be done. Wait as long as `Retry-After` says.";
+    MediaUnfit = "media_unfit", 422, "File does not fit",
+        "Telegram does not take the file as this kind of medium. The detail says why, and as what it can be sent.";
+    MessageNotSent = "message_not_sent", 409, "Message not sent",
+        "This can be done only with a message that was sent, and whose id at the platform is known.";
+    MessageBusy = "message_busy", 409, "Message busy",
+        "The message is being sent or changed at this moment. Repeat the request a little later.";
+    MessageGone = "message_gone", 404, "Message gone",
+        "The message was deleted: the platform has it no longer.";
+    MessageLocked = "message_locked", 409, "Message cannot be changed",
+        "The platform does not let this message be changed, such as one that is too old, or that somebody else wrote.";
     MessageNotCancellable = "message_not_cancellable", 409, "Message cannot be cancelled",
         "Only a message that is scheduled or queued can be cancelled.";
     MessageNotResendable = "message_not_resendable", 409, "Message cannot be resent",
@@ -110,6 +120,36 @@ codes! {
         "Telegram knows no such chat, or the sender has never met it. A person must write to a bot first.";
     ChatForbidden = "chat_forbidden", 422, "Chat closed to the sender",
         "The sender was blocked, removed, or lacks the right to write in this chat.";
+    FileTooLarge = "file_too_large", 413, "File too large",
+        "The file is larger than the service takes. The detail names the limit.";
+    FileQuotaExceeded = "file_quota_exceeded", 409, "No room for the file",
+        "The user's files together would be larger than allowed. Delete files that are not needed, or ask the operator for more room.";
+    FileTypeMismatch = "file_type_mismatch", 422, "Content of another type",
+        "The file is said to be a picture, a film or sound, and its content is something else. Send the right content type, or none.";
+    RangeNotSatisfiable = "range_not_satisfiable", 416, "No such part",
+        "The file is shorter than the part that `Range` asks for. `Content-Range` tells its size.";
+    FileInUse = "file_in_use", 409, "File in use",
+        "A message that waits to be sent needs the file. Cancel the message first, or wait until it is sent.";
+    FileGone = "file_gone", 410, "File gone",
+        "The file was deleted, or its content is missing in the store. Upload it again.";
+    FilesUnavailable = "files_unavailable", 503, "Files unavailable",
+        "The store of files does not answer or is full. Try again a little later.";
+    UrlRefused = "url_refused", 422, "Address refused",
+        "The service does not fetch this address: only http and https, the allowed ports and public addresses, with few redirects.";
+    UrlUnreachable = "url_unreachable", 422, "Address cannot be fetched",
+        "The address gives no file: there is no such server, it refuses, or it broke off. The detail says which.";
+    FetchTimedOut = "fetch_timed_out", 422, "Fetching took too long",
+        "The server behind the address did not answer or send the file in time. Try again, or upload the file.";
+    NotAChannel = "not_a_channel", 422, "Not a channel or group",
+        "What was named is a person or a bot. Only channels and groups can be connected; people are written to through a bot or an account.";
+    NotMember = "not_member", 422, "Sender not in the chat",
+        "The sender is not in the channel or group. Add it there first; an account can join by itself with `join`.";
+    UnsupportedBySender = "unsupported_by_sender", 422, "Not possible through this sender",
+        "This kind of sender cannot do that. The detail says which kind can.";
+    NoSender = "no_sender", 409, "Nobody can send",
+        "No sender of the channel can send this at the moment. The detail says why, and what to do.";
+    ChannelInactive = "channel_inactive", 409, "Channel not active",
+        "The channel is switched off, or does not exist any more. The detail says which.";
     RateLimited = "rate_limited", 429, "Too many requests",
         "The user sent more requests than allowed. Wait as long as `Retry-After` says.";
     Overloaded = "overloaded", 503, "Overloaded",

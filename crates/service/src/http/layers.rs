@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state as middleware;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Method};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
@@ -15,7 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::client::Network;
 use super::json::BodyLimits;
-use super::limits;
+use super::limits::{self, Times};
 use super::observe::{Observer, X_REQUEST_ID, observe};
 use super::route::BasePath;
 use crate::auth::Gate;
@@ -35,6 +35,8 @@ pub struct HttpOptions {
     pub body: BodyLimits,
     /// The time for a whole request, up to the head of the response.
     pub request_time: Duration,
+    /// The same for a request that brings or fetches files.
+    pub file_time: Duration,
     /// The number of requests in work at the same time.
     pub concurrency: usize,
 }
@@ -47,6 +49,7 @@ impl Default for HttpOptions {
             trusted_proxies: Vec::new(),
             body: BodyLimits::default(),
             request_time: Duration::from_secs(30),
+            file_time: Duration::from_hours(1),
             concurrency: 1024,
         }
     }
@@ -64,7 +67,7 @@ pub fn layers(routes: Router, options: &HttpOptions, gate: Arc<Gate>) -> Result<
         .layer(CatchPanicLayer::custom(limits::panicked))
         .option_layer(cors)
         .layer(middleware(Arc::new(Semaphore::new(options.concurrency)), limits::number))
-        .layer(middleware(options.request_time, limits::time))
+        .layer(middleware(Times { usual: options.request_time, files: options.file_time }, limits::time))
         .layer(middleware(gate, guard));
     let routes = routes.method_not_allowed_fallback(method_not_allowed);
     let routes = if base.is_empty() { routes } else { Router::new().nest(base, routes) };
@@ -107,6 +110,7 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, String> {
             X_REQUEST_ID,
             LOCATION,
             RETRY_AFTER,
+            CONTENT_DISPOSITION,
             header("ratelimit-limit"),
             header("ratelimit-remaining"),
             header("ratelimit-reset"),

@@ -8,15 +8,30 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::Method;
 use tokio::sync::Semaphore;
 
-use super::route;
+use super::{route, upload};
+use crate::auth::access;
 use crate::error::{Code, Error};
 
 const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
 
+/// The time for a request, up to the head of the response.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Of most requests.
+    pub usual: Duration,
+    /// Of those that bring or fetch files.
+    pub files: Duration,
+}
+
 /// Answers 503 when the head of the response is not there in time. A stream of events is not cut.
-pub async fn time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub async fn time(State(times): State<Times>, request: Request, next: Next) -> Response {
+    let is_long = *request.method() == Method::POST
+        && (route::pattern(request.extensions()).is_some_and(|p| p == access::UPLOAD || p == access::FETCH)
+            || upload::is_form(request.headers()));
+    let limit = if is_long { times.files } else { times.usual };
     if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
         return response;
     }

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{BoxFuture, ChangeSent, ChatInfo, ChatRef, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
 use sqlx::PgPool;
 use store::{group::Group, leases::Lease};
 use telegram::{
@@ -33,8 +33,9 @@ use telegram::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::telegram_client::Application;
+use super::{library::SenderLibrary, telegram_client::Application};
 use crate::{
+    files::Files,
     queue::{Hint, Hints},
     secrets::{Envelope, Sealer, purpose},
     tasks::local::{DeadLetters, Spread},
@@ -78,6 +79,8 @@ pub struct Parts {
     pub peer_flood: Duration,
     /// Wakes the actors of accounts.
     pub hints: Hints,
+    /// What they send.
+    pub files: Files,
 }
 
 /// The connected accounts of this process.
@@ -92,6 +95,8 @@ pub struct TelegramAccounts {
     care: Arc<Spread<Care>>,
     /// Logged in just now by this process: their connection goes on.
     adopted: Mutex<HashMap<Uuid, (i32, Account)>>,
+    files: Files,
+    stop: CancellationToken,
 }
 
 /// The accounts that are connected here.
@@ -111,8 +116,18 @@ impl LiveAccounts {
 impl TelegramAccounts {
     /// Starts the tasks that care for all accounts together; they end with `stop`.
     pub fn start(parts: Parts, stop: CancellationToken) -> Arc<Self> {
-        let Parts { pool, sealer, application, ownership, limits, probe_every, connects_per_second, peer_flood, hints } =
-            parts;
+        let Parts {
+            pool,
+            sealer,
+            application,
+            ownership,
+            limits,
+            probe_every,
+            connects_per_second,
+            peer_flood,
+            hints,
+            files,
+        } = parts;
         let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
         let inbound = Group::spawn(inbound, INBOUND);
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
@@ -124,8 +139,19 @@ impl TelegramAccounts {
         let server = application.as_ref().map(|application| application.server().clone());
         tokio::spawn(uplink::watch(uplink.clone(), live.clone(), server, stop.clone()));
         let budget = Budget::new(connects_per_second);
-        let this =
-            Self { shared, application, limits, peer_flood, budget, uplink, live, care, adopted: Mutex::default() };
+        let this = Self {
+            shared,
+            application,
+            limits,
+            peer_flood,
+            budget,
+            uplink,
+            live,
+            care,
+            adopted: Mutex::default(),
+            files,
+            stop: stop.clone(),
+        };
         let this = Arc::new(this);
         tokio::spawn(this.clone().end_with_terms(stop));
         this
@@ -187,6 +213,11 @@ impl TelegramAccounts {
         self.live.get(id)
     }
 
+    /// The connected account as a sender, if this process has it.
+    pub fn sender(&self, id: Uuid) -> Option<Arc<dyn Sender>> {
+        self.live.get(id).map(|live| self.sender_of(live))
+    }
+
     /// Accounts that should be connected and that nobody owns.
     pub async fn to_keep_open(&self) -> Result<Vec<Uuid>, sqlx::Error> {
         if self.application.is_none() {
@@ -236,7 +267,14 @@ impl TelegramAccounts {
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
         let version = stored.login_epoch.to_string();
-        Ok(Opened { sender: Arc::new(AccountSender { live }), limits: self.limits, version, is_connected: true })
+        let sender =
+            Arc::new(AccountSender { live, library: SenderLibrary::new(self.files.clone(), id, self.stop.clone()) });
+        Ok(Opened { sender, limits: self.limits, version, is_connected: true })
+    }
+
+    fn sender_of(&self, live: Arc<Live>) -> Arc<dyn Sender> {
+        let library = SenderLibrary::new(self.files.clone(), live.id(), self.stop.clone());
+        Arc::new(AccountSender { live, library })
     }
 
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
@@ -327,6 +365,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 struct AccountSender {
     live: Arc<Live>,
+    library: SenderLibrary,
 }
 
 impl Sender for AccountSender {
@@ -348,23 +387,23 @@ impl Sender for AccountSender {
         })
     }
 
+    fn chat<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<ChatInfo, Refusal>> {
+        Box::pin(async move { self.live.account().chat_info(chat).await.map_err(|problem| refusal(&problem)) })
+    }
+
+    fn join<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move { self.live.account().join(chat).await.map_err(|problem| refusal(&problem)) })
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.message.content else {
-                return Outcome::Refused(Refusal {
-                    code: "content_unreadable",
-                    description: "This kind of content is not sent yet.".to_owned(),
-                    verdict: Verdict::Fail,
-                });
-            };
-            let options = &delivery.message.options;
             let (account, strangers) = (self.live.account(), self.live.strangers());
             let refused = strangers.refuse(account, delivery).await;
             let is_stranger = refused.as_ref().is_some_and(|refusal| refusal.code == PEER_FLOOD);
             let outcome = match refused {
                 Some(refusal) => Outcome::Refused(refusal),
                 None => match self.peer(delivery.chat_id).await {
-                    Ok(peer) => account.send_text(peer, text, options, delivery.random_id).await,
+                    Ok(peer) => account.send(peer, delivery, &self.library).await,
                     Err(problem) => Outcome::Refused(refusal(&problem)),
                 },
             };
@@ -375,6 +414,13 @@ impl Sender for AccountSender {
                 Outcome::Unanswered { .. } | Outcome::Unknown { .. } => {}
             }
             outcome
+        })
+    }
+
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let changed = async { self.live.account().change(self.peer(change.chat_id).await?, change).await };
+            changed.await.map_err(|problem| refusal(&problem))
         })
     }
 }
@@ -390,7 +436,7 @@ impl AccountSender {
 
 fn refusal(problem: &Problem) -> Refusal {
     let verdict = match problem.kind {
-        Kind::Refused => Verdict::Fail,
+        Kind::Refused => problem.barred().map_or(Verdict::Fail, |gone| Verdict::Barred { gone }),
         Kind::Wait(after, hold) => Verdict::Wait { after, hold },
         Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
         // A question that sends nothing can be asked again.

@@ -19,7 +19,9 @@ use std::{
     time::Duration,
 };
 
-use platform::{BoxFuture, Content, Delivery, Hold, Outcome, Refusal, Sender, Verdict};
+use platform::{
+    BoxFuture, ChangeSent, ChatInfo, ChatRef as AnyChat, Delivery, Hold, Outcome, Refusal, Sender, Verdict,
+};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use store::leases::Lease;
@@ -31,7 +33,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::library::SenderLibrary;
 use crate::{
+    files::Files,
     queue::Hints,
     secrets::{Envelope, Sealer},
     settings::{BotUpdates, Settings, UpdatesWay},
@@ -64,6 +68,8 @@ pub struct Shared {
     pub probe_every: Duration,
     /// Whether this worker may speak for bots.
     pub ownership: Arc<Ownership>,
+    /// What they send.
+    pub files: Files,
 }
 
 impl Shared {
@@ -75,10 +81,12 @@ impl Shared {
         hints: Hints,
         inbox: Inbox,
         ownership: Arc<Ownership>,
+        files: Files,
     ) -> Self {
         let Settings { telegram, http, .. } = settings;
         let (updates, public_url) = (telegram.updates.clone(), http.public_url.clone());
-        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every: telegram.bot_probe, ownership }
+        let probe_every = telegram.bot_probe;
+        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every, ownership, files }
     }
 }
 
@@ -89,6 +97,7 @@ pub struct TelegramBots {
     limits: Limits,
     live: LiveBots,
     probes: Arc<Spread<Probe>>,
+    stop: CancellationToken,
 }
 
 /// The bots that this process looks after.
@@ -120,8 +129,8 @@ impl TelegramBots {
         let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
         // Twice in each period: see `LiveBot::probe_if_due`.
         let probes = Spread::new(Probe { live: live.clone() }, shared.probe_every / 2, PROBES_AT_ONCE, letters);
-        tokio::spawn(probes.clone().run(stop));
-        Arc::new(Self { shared: Arc::new(shared), sealer, limits, live, probes })
+        tokio::spawn(probes.clone().run(stop.clone()));
+        Arc::new(Self { shared: Arc::new(shared), sealer, limits, live, probes, stop })
     }
 
     /// The probes of all bots.
@@ -154,8 +163,14 @@ impl TelegramBots {
         });
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
-        let sender = Arc::new(BotSender { bot });
+        let sender =
+            Arc::new(BotSender { bot, library: SenderLibrary::new(self.shared.files.clone(), id, self.stop.clone()) });
         Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
+    }
+
+    fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {
+        let library = SenderLibrary::new(self.shared.files.clone(), bot.id, self.stop.clone());
+        Arc::new(BotSender { bot, library })
     }
 
     /// Ends what looks after a bot. A question that is open at Telegram is given up: its answer was not confirmed, so it comes again.
@@ -166,6 +181,11 @@ impl TelegramBots {
             stop.cancel();
             let _ = task.await;
         }
+    }
+
+    /// The bot as a sender, if this process looks after it.
+    pub fn sender(&self, id: Uuid) -> Option<Arc<dyn Sender>> {
+        self.live.get(id).map(|bot| self.sender_of(bot))
     }
 
     /// Bots that nobody owns: also an idle one has to be probed.
@@ -191,6 +211,7 @@ async fn take_updates(bot: Arc<LiveBot>, standing: inbound::Standing) {
 
 struct BotSender {
     bot: Arc<LiveBot>,
+    library: SenderLibrary,
 }
 
 impl Sender for BotSender {
@@ -202,21 +223,30 @@ impl Sender for BotSender {
         })
     }
 
+    fn chat<'a>(&'a self, chat: &'a AnyChat) -> BoxFuture<'a, Result<ChatInfo, Refusal>> {
+        Box::pin(async move { self.bot.chat(chat).await.map_err(|error| refusal(&error)) })
+    }
+
+    fn join<'a>(&'a self, _: &'a AnyChat) -> BoxFuture<'a, Result<(), Refusal>> {
+        let description = "A bot is added to a chat by its administrators.".to_owned();
+        Box::pin(async move { Err(Refusal { code: "join_needs_account", description, verdict: Verdict::Fail }) })
+    }
+
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let Content::Text(text) = &delivery.message.content else {
-                return Outcome::Refused(Refusal {
-                    code: "content_unreadable",
-                    description: "This kind of content is not sent yet.".to_owned(),
-                    verdict: Verdict::Fail,
-                });
-            };
-            let options = &delivery.message.options;
-            let outcome = self.bot.shared.bot_api.send_message(&self.bot.token, delivery.chat_id, text, options).await;
+            let api = &self.bot.shared.bot_api;
+            let outcome = api.send(&self.bot.token, delivery.chat_id, &delivery.message, &self.library).await;
             if matches!(outcome, Outcome::Sent { .. }) {
                 self.bot.lives();
             }
             outcome
+        })
+    }
+
+    fn change<'a>(&'a self, change: &'a ChangeSent) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let changed = self.bot.shared.bot_api.change(&self.bot.token, change).await;
+            changed.map_err(|error| refusal(&error))
         })
     }
 }
@@ -229,6 +259,11 @@ fn refusal(error: &CallError) -> Refusal {
         CallError::Unavailable { .. } | CallError::Refused { status: 404, .. } => Verdict::Retry,
         CallError::Unauthorized { .. } => Verdict::SenderDead,
         CallError::Wait { after } => Verdict::Wait { after: *after, hold: Hold::Chat },
+        CallError::Migrated { chat_id } => Verdict::Migrated { chat_id: *chat_id },
+        CallError::Refused { code: "chat_not_found", .. } => Verdict::Barred { gone: true },
+        CallError::Refused { code: "kicked_from_chat" | "not_enough_rights" | "forbidden", .. } => {
+            Verdict::Barred { gone: false }
+        }
         CallError::Refused { .. } => Verdict::Fail,
     };
     Refusal { code, description, verdict }

@@ -20,6 +20,7 @@ use crate::{
     questions::Questions,
     settings::Settings,
     shutdown::Shutdown,
+    tasks::channels::Look,
 };
 
 /// What it needs beside the settings.
@@ -41,12 +42,13 @@ pub async fn start(
     shutdown: &Shutdown,
 ) -> Result<SocketAddr, Box<dyn std::error::Error>> {
     let Parts { common, accounts_configured, questions, tokens, global, readiness, metrics } = parts;
-    let Common { pool, sealer, bot_api, hints, logins, inbox } = common;
+    let Common { pool, sealer, bot_api, hints, logins, inbox, files } = common;
     let events = EventHub::new(shutdown.soft.clone());
     tokio::spawn({
         let (events, pool) = (events.clone(), pool.clone());
         async move { events.follow(pool).await }
     });
+    let channels = Look { questions: questions.clone(), hints: hints.clone(), settings: settings.channels.clone() };
     let app = Arc::new(App::new(app::Parts {
         secrets: Secrets::new(pool.clone()),
         pool,
@@ -57,7 +59,9 @@ pub async fn start(
         logins,
         accounts_configured,
         questions,
+        channels,
         inbox,
+        files,
         public_url: settings.http.public_url.clone(),
     }));
     let gate = Gate {
@@ -100,6 +104,8 @@ fn http_options(settings: &Settings) -> Result<HttpOptions, String> {
         trusted_proxies: http.trusted_proxies.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         body: BodyLimits { bytes: http.body_limit, ..BodyLimits::default() },
         request_time: http.request_timeout,
+        // What is left of it is for connecting, for the database, and for telling what took too long.
+        file_time: settings.files.transfer + settings.files.stall + http.request_timeout,
         concurrency: http.max_concurrent_requests,
     })
 }

@@ -9,6 +9,8 @@ use crate::{metrics::Metrics, settings::Settings, shutdown::Shutdown};
 
 /// How often the gauges are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// Files are counted once in so many times: all of their rows are read for that.
+const FILES_ONCE_IN: u64 = 12;
 
 /// Keeps them up to date, until the process ends.
 pub fn keep(settings: &Settings, pool: &PgPool, metrics: &Metrics, shutdown: &Shutdown) {
@@ -28,13 +30,23 @@ impl Counted {
     async fn count(self, stop: CancellationToken) {
         let mut too_many = false;
         let mut dead_before = Vec::new();
-        loop {
+        for round in 0_u64.. {
+            if round % FILES_ONCE_IN == 0 {
+                match store::files::counts(&self.pool).await {
+                    Ok(counts) => crate::metrics::set_files(counts),
+                    Err(error) => tracing::debug!(%error, "files could not be counted"),
+                }
+            }
             match store::senders::counts(&self.pool).await {
                 Ok(counts) => {
                     crate::metrics::set_senders(&counts);
                     self.show_each(&counts, &mut too_many).await;
                 }
                 Err(error) => tracing::debug!(%error, "senders could not be counted"),
+            }
+            match telegram::channels::table::counts(&self.pool).await {
+                Ok(counts) => crate::metrics::set_channels(&counts),
+                Err(error) => tracing::debug!(%error, "channels could not be counted"),
             }
             match store::delivery::depth(&self.pool).await {
                 Ok(depth) => crate::metrics::set_queue_depth(&depth),

@@ -6,17 +6,23 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Common;
 use crate::{
-    broadcasts, logins,
+    broadcasts::feeder::Feeder,
+    files::Files,
+    logins,
     platforms::{
         Platforms,
         telegram_accounts::{self, TelegramAccounts, waits},
         telegram_bots::{Shared, TelegramBots},
         telegram_client::Application,
     },
+    questions::{Local, Questions},
     queue::{Arrived, BrokerHints, DatabaseHints, broker::Broker},
     settings::Settings,
     shutdown::Shutdown,
-    tasks::{self, Executor, Kinds},
+    tasks::{
+        self, Executor, Kinds,
+        channels::{ChannelCheck, ChannelRefresh, Look},
+    },
     worker::{self, Context, Limits, Ownership},
 };
 
@@ -33,7 +39,7 @@ pub struct Arriving {
 /// A worker that runs.
 pub struct Started {
     pub ownership: Arc<Ownership>,
-    pub accounts: Arc<TelegramAccounts>,
+    pub questions: Arc<Questions>,
 }
 
 /// Enters the worker and starts its tasks.
@@ -56,18 +62,28 @@ pub async fn start(
         common.hints.clone(),
         common.inbox.clone(),
         ownership.clone(),
+        common.files.clone(),
     );
     let bots = TelegramBots::start(shared, common.sealer.clone(), limits(settings), stop.clone());
-    let kinds = Kinds::usual().with_local(accounts.care()).with_local(bots.probes());
-    let platforms = Platforms::new(pool.clone(), bots, accounts.clone());
+    let local = Local { worker_id: ownership.worker_id, accounts: accounts.clone(), bots: bots.clone() };
+    let questions = Questions::new(pool.clone(), common.sealer.clone(), Some(local));
+    let look = Look { questions: questions.clone(), hints: common.hints.clone(), settings: settings.channels.clone() };
+    let kinds = Kinds::usual()
+        .with(ChannelRefresh(look.clone()))
+        .with(ChannelCheck(look))
+        .with_local(accounts.care())
+        .with_local(bots.probes());
+    let failover = settings.channels.failover;
+    let platforms = Platforms::new(pool.clone(), bots, accounts.clone(), common.hints.clone(), failover);
     let give_up = settings.telegram.give_up_after;
     let context = Context::new(pool.clone(), ownership.clone(), platforms, common.hints.clone(), give_up, stop.clone());
     if accounts_configured {
         drive_logins(&common, &accounts, &ownership, arriving.logins_in, shutdown);
     }
     let wake = Arc::new(Notify::new());
-    tokio::spawn(broadcasts::feeder::run(pool.clone(), common.hints.clone(), stop.clone()));
-    let executor = executor(settings, kinds, &context, wake.clone());
+    let feeder = Feeder { pool: pool.clone(), hints: common.hints.clone(), failover };
+    tokio::spawn(feeder.run(stop.clone()));
+    let executor = executor(settings, kinds, &context, common.files.clone(), wake.clone());
     executor.arm().await?;
     context.tasks.spawn(executor.run());
     shutdown.tasks.spawn(worker::run(context, arriving.hints_in));
@@ -77,7 +93,7 @@ pub async fn start(
     }
     // Also with a broker: it may be away.
     tokio::spawn(DatabaseHints::listen(pool, arriving.hints, wake, stop));
-    Ok(Started { ownership, accounts })
+    Ok(Started { ownership, questions })
 }
 
 fn accounts(
@@ -97,6 +113,7 @@ fn accounts(
         connects_per_second: settings.telegram.account_connects_per_second,
         peer_flood: settings.telegram.peer_flood,
         hints: common.hints.clone(),
+        files: common.files.clone(),
     };
     TelegramAccounts::start(parts, shutdown.soft.clone())
 }
@@ -133,9 +150,13 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 /// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.
-fn executor(settings: &Settings, kinds: Kinds, worker: &Context, wake: Arc<Notify>) -> Arc<Executor> {
-    let context =
-        tasks::Context { pool: worker.pool.clone(), retention: settings.retention.clone(), stop: worker.stop.clone() };
+fn executor(settings: &Settings, kinds: Kinds, worker: &Context, files: Files, wake: Arc<Notify>) -> Arc<Executor> {
+    let context = tasks::Context {
+        pool: worker.pool.clone(),
+        files,
+        retention: settings.retention.clone(),
+        stop: worker.stop.clone(),
+    };
     let grace = settings.http.shutdown.mul_f64(0.7);
     Executor::new(context, kinds, worker.ownership.clone(), wake, grace)
 }

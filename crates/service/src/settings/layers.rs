@@ -16,8 +16,8 @@ const PREFIX: &str = "INTEGRATIONS_";
 const INJECTED: [&str; 2] = ["INTEGRATIONS_SERVICE_", "INTEGRATIONS_PORT"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRETS: [&str; 5] =
-    ["broker.url", "database.url", "redis.url", "telegram.api_hash", "auth.jwt_secret"];
+pub(super) const SECRETS: [&str; 6] =
+    ["broker.url", "database.url", "redis.url", "files.secret_access_key", "telegram.api_hash", "auth.jwt_secret"];
 
 /// Every key with its value and origin, and what was wrong with the layers so far.
 #[derive(Debug)]
@@ -130,6 +130,7 @@ fn from_text(text: &str, like: &Value) -> Value {
     let trimmed = text.trim();
     let parsed = match like {
         Value::Integer(_) => trimmed.parse().ok().map(Value::Integer),
+        Value::Boolean(_) => trimmed.parse().ok().map(Value::Boolean),
         Value::Array(_) => {
             let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
@@ -149,6 +150,7 @@ fn same_type(value: &Value, like: &Value) -> bool {
 fn type_name(like: &Value) -> &'static str {
     match like {
         Value::Integer(_) => "a whole number",
+        Value::Boolean(_) => "true or false",
         Value::Array(_) => "a list of strings",
         _ => "a string",
     }

@@ -37,6 +37,12 @@ impl<'a> Reader<'a> {
         number(self.layers.default(&key)).expect("the default is in range")
     }
 
+    /// True or false.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        let key = self.key(name);
+        self.layers.get(&key).as_bool().unwrap_or_default()
+    }
+
     /// A number of seconds in a range.
     pub(super) fn seconds(&mut self, name: &str, range: RangeInclusive<u32>) -> Duration {
         Duration::from_secs(self.integer(name, range).into())

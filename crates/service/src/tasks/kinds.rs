@@ -70,7 +70,10 @@ pub struct Kinds {
 impl Kinds {
     /// Those that every worker knows.
     pub fn usual() -> Self {
-        Self::default().with(super::partitions::Partitions).with(super::retention::Retention)
+        Self::default()
+            .with(super::partitions::Partitions)
+            .with(super::retention::Retention)
+            .with(super::files::FileRemoval)
     }
 
     /// One kind more.

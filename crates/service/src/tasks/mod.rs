@@ -5,10 +5,13 @@
 //! - [`local`]: tasks that are bound to this process and deserve no row, such as probes of thousands of accounts;
 //! - `attempt`: one run of a task, with its time-out, its panics caught and its metrics;
 //! - [`retry`]: when a task that failed runs again;
-//! - [`retention`], [`partitions`]: the kinds that keep the database in order.
+//! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order;
+//! - [`channels`]: those that look at channels.
 
 mod attempt;
+pub mod channels;
 pub mod executor;
+pub mod files;
 pub mod kinds;
 pub mod local;
 pub mod partitions;
@@ -29,6 +32,7 @@ pub use kinds::Kinds;
 pub use platform::Priority as Queue;
 pub use retry::Retry;
 
+use crate::files::Files;
 use crate::settings::RetentionSettings;
 
 /// What every kind of task has.
@@ -67,6 +71,8 @@ pub trait Task: Kind {
 pub struct Context {
     /// The database.
     pub pool: PgPool,
+    /// The files of all users.
+    pub files: Files,
     /// How long what is final is kept.
     pub retention: RetentionSettings,
     /// Cancelled when the process is about to end.

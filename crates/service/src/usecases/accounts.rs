@@ -93,6 +93,7 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     if !table::request_delete(&mut tx, id).await? {
         return Err(Error::not_found("account"));
     }
+    let wake = telegram::channels::routing::sender_gone(&mut tx, id, app.channels.settings.failover).await?;
     messages::cancel_all(&mut tx, id, "sender_deleted").await?;
     let data = json!({ "status": "disconnected", "telegram_user_id": row.telegram_user_id });
     events::insert(&mut *tx, row.user_id, "account.disconnected", id, &data).await?;
@@ -107,6 +108,7 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     record(&mut tx, caller, change(id, "account.disconnect", Some(public(&row)), None)).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
+    wake.into_iter().for_each(|sender| app.hints.give(Hint::Work(sender)));
     Ok(())
 }
 
@@ -140,8 +142,10 @@ pub async fn dialogs(app: &App, caller: &Caller, id: Uuid) -> Result<Vec<Chat>> 
     if !row.is_active {
         return Err(Error::new(Code::SenderInactive, "The account is not connected: reconnect it first."));
     }
-    let Answer::Dialogs(chats) = app.questions.ask(id, &Question::Dialogs { limit: DIALOGS }, ASK_WITHIN).await?;
-    Ok(chats)
+    match app.questions.ask(id, &Question::Dialogs { limit: DIALOGS }, ASK_WITHIN).await? {
+        Answer::Dialogs(chats) => Ok(chats),
+        _ => Err(Error::internal("dialogs were asked for, and something else was answered")),
+    }
 }
 
 fn change(id: Uuid, action: &str, before: Option<Value>, after: Option<Value>) -> Change<'_> {

@@ -277,12 +277,14 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     if !table::delete(&mut tx, id).await? {
         return Err(Error::not_found("bot"));
     }
+    let wake = telegram::channels::routing::sender_gone(&mut tx, id, app.channels.settings.failover).await?;
     messages::cancel_all(&mut tx, id, "sender_deleted").await?;
     tell(&mut tx, &row, "bot.disconnected", "disconnect").await?;
     let change = Change { before: Some(public(&row)), after: None, ..changed(&row, "bot.disconnect") };
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
+    wake.into_iter().for_each(|sender| app.hints.give(Hint::Work(sender)));
     if let Some(token) = token {
         tokio::spawn(remove_webhook(app.bot_api.clone(), token, id));
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use platform::Priority;
+use platform::{Message, Priority};
 use serde_json::{Map, Value, json};
 use store::{
     Slice,
@@ -13,16 +13,16 @@ use store::{
 use uuid::Uuid;
 
 use super::{
-    Caller, Change, record,
+    Caller, Change,
+    content::{self, SenderKind, media::Shelf},
+    draft::SendMessage,
+    record,
     send::{ChatTarget, check_schedule},
 };
 use crate::{
     Code, Error, Result,
     app::App,
-    broadcasts::{
-        feeder,
-        template::{self, Template},
-    },
+    broadcasts::{feeder, template},
 };
 
 /// The most targets of one broadcast.
@@ -39,8 +39,8 @@ const MAX_NAME: usize = 200;
 pub struct NewCall {
     /// What it is called.
     pub name: Option<String>,
-    /// The body of a send, without its chat, with variables.
-    pub message: Value,
+    /// The message, with variables.
+    pub message: SendMessage,
     /// Where it goes.
     pub targets: Vec<NewTarget>,
     /// Which queues its messages wait in.
@@ -82,15 +82,17 @@ pub async fn create(app: &App, caller: &Caller, call: NewCall) -> Result<(u16, V
     if call.targets.is_empty() || call.targets.len() > MAX_TARGETS {
         return Err(Error::invalid_field("/targets", format!("must hold 1 to {MAX_TARGETS} targets")));
     }
-    let template = Template::new(call.message)?;
     check_senders(app, caller, &call.targets).await?;
+    let template = read_template(app, caller, &call.message, &call.targets).await?;
     let targets = check_targets(&template, call.targets)?;
+    let files: Vec<Uuid> =
+        telegram::media::media_of(&template.content).iter().map(|(_, media)| media.file.id).collect();
     let user_id = caller.identity.user_id;
     let new = NewBroadcast {
         id: Uuid::now_v7(),
         user_id,
         name: call.name,
-        content: template.into_value(),
+        content: serde_json::to_value(&template).map_err(Error::internal)?,
         priority: call.priority.rank(),
         scheduled_at,
         request_id: caller.request_id.clone(),
@@ -98,7 +100,7 @@ pub async fn create(app: &App, caller: &Caller, call: NewCall) -> Result<(u16, V
     };
     let status = if scheduled_at.is_some() { "scheduled" } else { "running" };
     let mut tx = app.pool.begin().await?;
-    broadcasts::insert(&mut tx, &new, &targets).await?;
+    broadcasts::insert(&mut tx, &new, &targets, &files).await?;
     let total = targets.len();
     let told = json!({ "status": status, "total": total });
     store::events::insert(&mut *tx, user_id, &format!("broadcast.{status}"), new.id, &told).await?;
@@ -112,6 +114,44 @@ fn change(action: &str, id: Uuid, before: Option<Value>, after: Option<Value>) -
     Change { action, resource_type: "broadcast", resource_id: id.to_string(), before, after }
 }
 
+/// Reads the message with its variables still in it, for each kind of sender that it goes through.
+async fn read_template(app: &App, caller: &Caller, draft: &SendMessage, targets: &[NewTarget]) -> Result<Message> {
+    for (field, given) in [
+        ("chat_id", draft.chat_id.is_some()),
+        ("scheduled_at", draft.scheduled_at.is_some()),
+        ("split", draft.split.is_some()),
+    ] {
+        if given {
+            let hint =
+                "does not belong here: each target gets one message, and has its own chat; the broadcast has the time";
+            return Err(Error::invalid_field(format!("/message/{field}"), hint));
+        }
+    }
+    let mut template = None;
+    for (route, kind) in [("bot", SenderKind::Bot), ("account", SenderKind::Account), ("channel", SenderKind::Any)] {
+        if !targets.iter().any(|target| target.route == route) {
+            continue;
+        }
+        let mut draft = draft.clone();
+        for text in [&mut draft.text, &mut draft.caption].into_iter().flatten() {
+            if let Some(mode) = draft.parse_mode {
+                *text = template::protect(text, mode);
+            }
+        }
+        let mut shelf = Shelf::new(&app.files, caller, kind, HashMap::new());
+        let messages = content::messages(&mut draft, kind, &mut shelf).await.map_err(in_message)?;
+        template = messages.into_iter().next();
+    }
+    template.ok_or_else(|| Error::internal("a broadcast without targets"))
+}
+
+fn in_message(mut error: Error) -> Error {
+    for field in &mut error.fields {
+        field.pointer = format!("/message{}", field.pointer);
+    }
+    error
+}
+
 /// Each sender must exist, be the caller's and be connected.
 async fn check_senders(app: &App, caller: &Caller, targets: &[NewTarget]) -> Result<()> {
     let mut seen = HashSet::new();
@@ -120,6 +160,13 @@ async fn check_senders(app: &App, caller: &Caller, targets: &[NewTarget]) -> Res
             continue;
         }
         let at = format!("/targets/{index}/{}_id", target.route);
+        if target.route == "channel" {
+            let channel = telegram::channels::table::find(&app.pool, target.via, Some(caller.identity.user_id)).await?;
+            if channel.is_none() {
+                return Err(Error::invalid_field(at, "is no channel of yours"));
+            }
+            continue;
+        }
         let sender = senders::find(&app.pool, target.via).await?;
         let sender = sender.filter(|sender| sender.kind == target.route && sender.user_id == caller.identity.user_id);
         match sender {
@@ -135,7 +182,7 @@ async fn check_senders(app: &App, caller: &Caller, targets: &[NewTarget]) -> Res
 }
 
 /// Tries the message with the variables of each target, so that none fails when its turn comes.
-fn check_targets(template: &Template, targets: Vec<NewTarget>) -> Result<Vec<Target>> {
+fn check_targets(template: &Message, targets: Vec<NewTarget>) -> Result<Vec<Target>> {
     let mut seen = HashMap::new();
     let mut checked = Vec::with_capacity(targets.len());
     for (index, target) in targets.into_iter().enumerate() {
@@ -157,7 +204,7 @@ fn check_targets(template: &Template, targets: Vec<NewTarget>) -> Result<Vec<Tar
             chat_name,
             variables: (!target.variables.is_empty()).then_some(Value::Object(target.variables)),
         };
-        feeder::content(template, &target).map_err(|error| within(error, &at))?;
+        feeder::message_of(template, &target).map_err(|error| within(error, &at))?;
         checked.push(target);
     }
     Ok(checked)

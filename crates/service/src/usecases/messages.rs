@@ -1,7 +1,7 @@
 //! Looking at messages, and deciding about them.
 
 use store::{
-    Slice,
+    Slice, changes,
     messages::{self, AttemptRow, Change as MessageChange, MessageFilter, MessageRow},
 };
 use uuid::Uuid;
@@ -15,14 +15,35 @@ pub async fn list(app: &App, caller: &Caller, mut filter: MessageFilter, slice: 
     Ok(messages::list(&app.pool, &filter, slice).await?)
 }
 
-/// One message with its attempts.
-pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<(MessageRow, Vec<AttemptRow>)> {
-    let message = find(app, caller, id).await?;
-    let attempts = messages::attempts(&app.pool, id).await?;
-    Ok((message, attempts))
+/// A message with all that is known of it.
+pub struct Details {
+    /// The message.
+    pub message: MessageRow,
+    /// Every attempt, in order.
+    pub attempts: Vec<AttemptRow>,
+    /// Its ids at the platform, in the order of its parts.
+    pub platform_ids: Vec<i64>,
+    /// The public name of its chat, if that is known.
+    pub chat_name: Option<String>,
 }
 
-async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<MessageRow> {
+/// One message with its attempts and parts.
+pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<Details> {
+    let message = find(app, caller, id).await?;
+    let attempts = messages::attempts(&app.pool, id).await?;
+    let parts = changes::parts(&app.pool, id).await?;
+    let mut platform_ids: Vec<i64> = parts.into_iter().filter_map(|part| part.platform_message_id).collect();
+    if platform_ids.is_empty() {
+        platform_ids.extend(message.platform_message_id);
+    }
+    let chat_name = match message.chat_id {
+        Some(chat_id) if chat_id < 0 => changes::chat_name(&app.pool, &message).await?,
+        _ => None,
+    };
+    Ok(Details { message, attempts, platform_ids, chat_name })
+}
+
+pub(super) async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<MessageRow> {
     messages::find(&app.pool, id, caller.owner()).await?.ok_or_else(|| Error::not_found("message"))
 }
 
@@ -30,7 +51,11 @@ async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<MessageRow> {
 pub async fn change(app: &App, caller: &Caller, id: Uuid, change: MessageChange) -> Result<MessageRow> {
     let before = find(app, caller, id).await?;
     if change == MessageChange::Resend {
-        super::send::require_sender(app, before.sender_id, before.user_id).await?;
+        match before.channel_id {
+            // Whoever may send for the channel then.
+            Some(channel_id) => super::channel_send::require_sender(app, caller, channel_id, &before).await?,
+            None => super::send::require_sender(app, before.sender_id, before.user_id).await?,
+        }
     }
     let mut tx = app.pool.begin().await?;
     let Some(row) = messages::change(&mut tx, id, change, rand::random()).await? else {

@@ -4,6 +4,13 @@
 pub mod accounts;
 pub mod bots;
 pub mod broadcasts;
+pub mod changes;
+pub mod channel_send;
+pub mod channel_settings;
+pub mod channels;
+pub mod content;
+pub mod draft;
+pub mod files;
 pub mod idempotent;
 pub mod inbound;
 pub mod logins;

@@ -1,26 +1,36 @@
 //! Accepting a message: checked as Telegram would check it, stored, and hinted at. 202 means that it is never lost.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use platform::{Button, Content, Entity, LinkPreview, Message, Options, Priority, Text, TextContent};
+use platform::{FileRef, Message, Priority};
 use serde_json::{Value, json};
 use store::{
+    group::GroupError,
     idempotency,
-    messages::{Accepted, NewMessage},
+    messages::{self, Accepted, NewMessage, NewPart},
 };
-use telegram::text::{self, ParseMode, TextError};
 use uuid::Uuid;
 
-use super::{Caller, idempotent::replay};
+use super::{
+    Caller,
+    content::{self, SenderKind, media::Shelf},
+    draft::{ChatId, SendMessage},
+    idempotent::{body_hash, replay},
+};
 use crate::{Code, Error, Result, app::App, queue::Hint};
 
 /// How far ahead a message may be scheduled.
 const SCHEDULE_DAYS: i64 = 365;
 /// Clocks differ: a time so little ago still means now.
 const PAST_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
-const MAX_BUTTONS: usize = 100;
-const MAX_BUTTONS_PER_ROW: usize = 8;
+/// Ids of chats have at most 52 significant bits.
+const MAX_CHAT_ID: u64 = 1 << 52;
 /// Settings of a sender, as JSON text.
 const MAX_SETTINGS_BYTES: usize = 16 * 1024;
+
+/// The key of a request and the hash of its body.
+pub(super) type Key = (String, Vec<u8>);
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,35 +41,41 @@ pub enum ChatTarget {
     Name(String),
 }
 
-/// A message as its caller describes it.
-#[derive(Debug, Clone)]
-pub struct SendText {
-    /// Where it goes.
-    pub chat: ChatTarget,
-    /// The text, maybe with markup.
-    pub text: String,
-    /// How markup is written.
-    pub parse_mode: Option<ParseMode>,
-    /// Formatting, instead of markup.
-    pub entities: Option<Vec<Entity>>,
-    /// Platform id of the message that is answered.
-    pub reply_to: Option<i64>,
-    /// Deliver without a sound.
-    pub silent: Option<bool>,
-    /// Forbid forwarding and saving.
-    pub protected: Option<bool>,
-    /// How a link is previewed.
-    pub link_preview: Option<LinkPreview>,
-    /// Rows of inline buttons.
-    pub buttons: Vec<Vec<Button>>,
-    /// Which queue it waits in.
-    pub priority: Priority,
-    /// Not before this time.
-    pub scheduled_at: Option<DateTime<Utc>>,
+/// A message that somebody wants to send.
+#[derive(Debug)]
+pub struct Sending {
+    /// What it says.
+    pub draft: SendMessage,
+    /// The files that came with the request, by the names of their parts.
+    pub attached: HashMap<String, FileRef>,
+    /// The `Idempotency-Key`.
+    pub key: Option<String>,
 }
 
-/// The key of a request and the hash of its body.
-pub type Key = (String, Vec<u8>);
+/// A message that was checked, or several that a long text became.
+pub(super) struct Prepared {
+    pub messages: Vec<Message>,
+    pub key: Option<Key>,
+    priority: Priority,
+    scheduled_at: Option<DateTime<Utc>>,
+    split: bool,
+}
+
+/// What became of checking.
+pub(super) enum Ready {
+    /// It was sent before, with this answer.
+    Repeated((u16, Value)),
+    /// It can be sent.
+    New(Prepared),
+}
+
+/// The way of a message.
+pub(super) struct Through {
+    pub route: &'static str,
+    pub sender_id: Uuid,
+    pub channel_id: Option<Uuid>,
+    pub chat: ChatTarget,
+}
 
 /// Accepts a message through a sender of the given kind. Answers with the HTTP status and body, which a repeated request with the
 /// same key gets again.
@@ -68,56 +84,117 @@ pub async fn send(
     caller: &Caller,
     route: &'static str,
     sender_id: Uuid,
-    message: SendText,
-    key: Option<Key>,
+    sending: Sending,
 ) -> Result<(u16, Value)> {
-    let id = Uuid::now_v7();
-    let scheduled_at = check_schedule(message.scheduled_at)?;
-    let (chat_id, chat_name) = match message.chat.clone() {
-        ChatTarget::Id(id) => (Some(id), None),
-        ChatTarget::Name(name) => (None, Some(name)),
+    let kind = if route == "account" { SenderKind::Account } else { SenderKind::Bot };
+    let chat = sending.draft.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
+    let through = Through { route, sender_id, channel_id: None, chat: target(chat)? };
+    let prepared = match prepare(app, caller, sender_id, kind, sending).await? {
+        Ready::Repeated(answer) => return Ok(answer),
+        Ready::New(prepared) => prepared,
     };
-    let priority = message.priority;
-    let message = compose(route, message)?;
-    let status = if scheduled_at.is_some() { "scheduled" } else { "queued" };
-    let response = json!({
-        "id": id, "status": status, "sender_id": sender_id, "priority": priority, "scheduled_at": scheduled_at,
-    });
-    let new = NewMessage {
-        id,
-        caller: caller.identity.user_id,
-        caller_is_admin: caller.is_admin(),
-        route,
-        sender_id,
-        chat_id,
-        chat_name,
-        kind: message.content.kind(),
-        content: serde_json::to_string(&message).map_err(Error::internal)?,
-        priority: priority.rank(),
-        scheduled_at,
-        random_id: rand::random(),
-        key: key.clone(),
-        response: response.to_string(),
-        request_id: caller.request_id.clone(),
-        traceparent: caller.traceparent.clone(),
-    };
-    match app.accept.submit(new).await? {
-        Accepted::Stored => {
-            if scheduled_at.is_none() {
-                app.hints.give(Hint::Work(sender_id));
-            }
-            Ok((202, response))
-        }
-        Accepted::Refused => refused(app, caller, route, sender_id, key).await,
+    match prepared.offer(app, caller, &through).await? {
+        Some(response) => Ok((202, response)),
+        None => refused(app, caller, route, sender_id, prepared.key).await,
     }
 }
 
-/// The message as it is stored, checked for the kind of sender that it goes through.
-pub fn compose(route: &str, message: SendText) -> Result<Message> {
-    if route == "account" && !message.buttons.is_empty() {
-        return Err(Error::invalid_field("/buttons", "cannot be sent by an account: send them through a bot"));
+/// Checks what somebody wants to send. `of` is the sender or channel that a repeated request has to name again.
+pub(super) async fn prepare(app: &App, caller: &Caller, of: Uuid, kind: SenderKind, sending: Sending) -> Result<Ready> {
+    let Sending { mut draft, attached, key } = sending;
+    let key = key.map(|key| (key, hash(of, &draft, &attached)));
+    if let Some((key, hash)) = key.as_ref().filter(|_| draft.fetches()) {
+        // A repeated request should not fetch again what may have changed or gone meanwhile.
+        if let Some(state) = idempotency::find(&app.pool, caller.identity.user_id, key, hash).await? {
+            return replay(state).map(Ready::Repeated);
+        }
     }
-    check(message)
+    let scheduled_at = check_schedule(draft.scheduled_at)?;
+    let (priority, split) = (draft.priority, draft.split.unwrap_or_default());
+    let mut shelf = Shelf::new(&app.files, caller, kind, attached);
+    let messages = content::messages(&mut draft, kind, &mut shelf).await?;
+    shelf.check_all_named()?;
+    Ok(Ready::New(Prepared { messages, key, priority, scheduled_at, split }))
+}
+
+impl Prepared {
+    /// Stores it, and hints at it; `None` when it was not taken: the sender is not the caller's or not active, or the key is taken.
+    pub async fn offer(&self, app: &App, caller: &Caller, through: &Through) -> Result<Option<Value>> {
+        let parts = self.messages.iter().map(new_part).collect::<Result<Vec<_>>>()?;
+        let ids: Vec<Uuid> = parts.iter().map(|part| part.id).collect();
+        let id = ids.first().copied().ok_or_else(|| Error::internal("a message without parts"))?;
+        let status = if self.scheduled_at.is_some() { "scheduled" } else { "queued" };
+        let mut response = json!({
+            "id": id, "status": status, "sender_id": through.sender_id, "priority": self.priority,
+            "scheduled_at": self.scheduled_at,
+        });
+        if let Some(channel_id) = through.channel_id {
+            response["channel_id"] = json!(channel_id);
+        }
+        if self.split {
+            response["parts"] = json!(ids);
+        }
+        let (chat_id, chat_name) = match &through.chat {
+            ChatTarget::Id(id) => (Some(*id), None),
+            ChatTarget::Name(name) => (None, Some(name.clone())),
+        };
+        let new = NewMessage {
+            id,
+            parts,
+            caller: caller.identity.user_id,
+            caller_is_admin: caller.is_admin(),
+            route: through.route,
+            sender_id: through.sender_id,
+            channel_id: through.channel_id,
+            chat_id,
+            chat_name,
+            priority: self.priority.rank(),
+            scheduled_at: self.scheduled_at,
+            key: self.key.clone(),
+            response: response.to_string(),
+            request_id: caller.request_id.clone(),
+            traceparent: caller.traceparent.clone(),
+        };
+        match app.accept.submit(new).await {
+            Ok(Accepted::Stored) => {
+                if self.scheduled_at.is_none() {
+                    app.hints.give(Hint::Work(through.sender_id));
+                }
+                Ok(Some(response))
+            }
+            Ok(Accepted::Refused) => Ok(None),
+            Err(GroupError::Database(error)) if messages::lacks_file(&error) => {
+                let detail = "A file of the message was removed at this moment. Upload it again.";
+                Err(Error::new(Code::FileGone, detail))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Tells whether a repeated request is the same one: files that came with it count by their content.
+fn hash(sender_id: Uuid, draft: &SendMessage, attached: &HashMap<String, FileRef>) -> Vec<u8> {
+    let route = sender_id.to_string();
+    if attached.is_empty() {
+        return body_hash(&route, draft);
+    }
+    let mut files: Vec<(&String, Uuid)> = attached.iter().map(|(part, file)| (part, file.id)).collect();
+    files.sort();
+    body_hash(&route, &(draft, files))
+}
+
+pub(crate) fn new_part(message: &Message) -> Result<NewPart> {
+    let mut files: Vec<Uuid> =
+        telegram::media::media_of(&message.content).iter().map(|(_, media)| media.file.id).collect();
+    files.sort_unstable();
+    files.dedup();
+    Ok(NewPart {
+        id: Uuid::now_v7(),
+        kind: message.content.kind(),
+        content: serde_json::to_string(message).map_err(Error::internal)?,
+        random_id: rand::random(),
+        files,
+    })
 }
 
 /// Finds out why a message was not stored.
@@ -136,7 +213,7 @@ async fn refused(app: &App, caller: &Caller, route: &str, sender_id: Uuid, key: 
     Err(inactive(&sender.status))
 }
 
-fn inactive(status: &str) -> Error {
+pub(super) fn inactive(status: &str) -> Error {
     let what = match status {
         "token_revoked" => "Telegram refuses the bot's token: replace it first.",
         "off" => "The sender is switched off: switch it on first.",
@@ -173,86 +250,23 @@ pub(super) fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTim
     Ok((at > now).then_some(at))
 }
 
-/// Checks the content as Telegram would, so that a bad message is refused now and not when its turn comes.
-fn check(message: SendText) -> Result<Message> {
-    let text = match (message.parse_mode, message.entities) {
-        (Some(_), Some(_)) => {
-            return Err(Error::invalid_field("/entities", "cannot be combined with `parse_mode`: send one of the two"));
-        }
-        (Some(mode), None) => text::parse(&message.text, mode, text::MAX_MESSAGE),
-        (None, entities) => {
-            let plain = Text { text: message.text, entities: entities.unwrap_or_default() };
-            text::validate(plain, text::MAX_MESSAGE)
-        }
-    };
-    let text = text.map_err(|error| text_error(&error))?;
-    check_buttons(&message.buttons)?;
-    if let Some(url) = message.link_preview.as_ref().and_then(|preview| preview.url.as_ref()) {
-        check_url("/link_preview/url", url, &["http", "https"])?;
-    }
-    if message.reply_to.is_some_and(|id| id < 1 || id > i64::from(i32::MAX)) {
-        return Err(Error::invalid_field("/reply_to_message_id", "must be the id of a message, 1 to 2147483647"));
-    }
-    Ok(Message {
-        content: Content::Text(TextContent { text, link_preview: message.link_preview }),
-        options: Options {
-            reply_to: message.reply_to,
-            topic: None,
-            silent: message.silent.unwrap_or_default(),
-            protected: message.protected.unwrap_or_default(),
-            buttons: message.buttons,
-        },
-    })
-}
-
-fn text_error(error: &TextError) -> Error {
-    let pointer = match error {
-        TextError::Entity { index, .. } => format!("/entities/{index}"),
-        TextError::TooManyEntities { .. } => "/entities".into(),
-        _ => "/text".into(),
-    };
-    Error::invalid_field(pointer, error.to_string())
-}
-
-fn check_buttons(rows: &[Vec<Button>]) -> Result<()> {
-    if rows.iter().map(Vec::len).sum::<usize>() > MAX_BUTTONS {
-        return Err(Error::invalid_field("/buttons", format!("must hold at most {MAX_BUTTONS} buttons in all")));
-    }
-    for (y, row) in rows.iter().enumerate() {
-        if row.is_empty() || row.len() > MAX_BUTTONS_PER_ROW {
-            return Err(Error::invalid_field(
-                format!("/buttons/{y}"),
-                format!("must hold 1 to {MAX_BUTTONS_PER_ROW} buttons"),
-            ));
-        }
-        for (x, button) in row.iter().enumerate() {
-            check_button(&format!("/buttons/{y}/{x}"), button)?;
+pub(crate) fn target(chat: &ChatId) -> Result<ChatTarget> {
+    match chat {
+        ChatId::Id(id) if *id != 0 && id.unsigned_abs() < MAX_CHAT_ID => Ok(ChatTarget::Id(*id)),
+        ChatId::Id(_) => Err(Error::invalid_field("/chat_id", "must be the id of a chat: not 0 and below 2^52")),
+        ChatId::Name(name) => {
+            let bare = name.strip_prefix('@').unwrap_or_default();
+            let good = (4..=32).contains(&bare.len())
+                && bare.starts_with(|c: char| c.is_ascii_alphabetic())
+                && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if good {
+                return Ok(ChatTarget::Name(bare.to_ascii_lowercase()));
+            }
+            let hint =
+                "must be a number, or the public name of a channel or group: `@` and 4 to 32 letters, digits or _";
+            Err(Error::invalid_field("/chat_id", hint))
         }
     }
-    Ok(())
-}
-
-fn check_button(at: &str, button: &Button) -> Result<()> {
-    if button.text.trim().is_empty() || button.text.chars().count() > 64 {
-        return Err(Error::invalid_field(format!("{at}/text"), "must have 1 to 64 characters"));
-    }
-    match (&button.url, &button.callback_data) {
-        (Some(url), None) => check_url(&format!("{at}/url"), url, &["http", "https", "tg"]),
-        (None, Some(data)) if (1..=64).contains(&data.len()) => Ok(()),
-        (None, Some(_)) => Err(Error::invalid_field(format!("{at}/callback_data"), "must have 1 to 64 bytes")),
-        _ => Err(Error::invalid_field(at, "must have exactly one of `url` and `callback_data`")),
-    }
-}
-
-fn check_url(at: &str, url: &str, schemes: &[&str]) -> Result<()> {
-    let scheme = url.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
-    let good = url.len() <= 2048
-        && !url.chars().any(|c| c.is_whitespace() || c.is_control())
-        && scheme.is_some_and(|(scheme, rest)| schemes.contains(&scheme.as_str()) && !rest.is_empty());
-    if good {
-        return Ok(());
-    }
-    Err(Error::invalid_field(at, format!("must be an address with one of the schemes: {}", schemes.join(", "))))
 }
 
 /// Checks the settings of a sender: an object of moderate size, whose content is its owner's.
@@ -264,4 +278,21 @@ pub fn check_settings(settings: &Value) -> Result<()> {
         return Err(Error::invalid_field("/settings", format!("must have at most {MAX_SETTINGS_BYTES} bytes as JSON")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chats_are_numbers_or_names() {
+        assert_eq!(target(&ChatId::Id(-100_123)).unwrap(), ChatTarget::Id(-100_123));
+        assert_eq!(target(&ChatId::Name("@News_24".into())).unwrap(), ChatTarget::Name("news_24".into()));
+        for bad in ["news", "@", "@abc", "@1news", "@ne ws", "@новости", "123"] {
+            assert!(target(&ChatId::Name(bad.into())).is_err(), "{bad}");
+        }
+        for bad in [0, i64::MAX, i64::MIN, 1 << 52] {
+            assert!(target(&ChatId::Id(bad)).is_err(), "{bad}");
+        }
+    }
 }

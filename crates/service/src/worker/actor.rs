@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Context, Opened,
+    Barred, Context, Opened,
     attempt::{self, Settled, Then},
     backoff::backoff,
     mailbox::Mailbox,
@@ -269,6 +269,7 @@ impl Actor {
                 }
             }
             Then::Moved { to } => self.move_chat(settled.chat_id, to).await,
+            Then::Barred(barred) => self.barred(settled.chat_id, &barred).await,
             Then::Later => self.look_at(now + LOOK_AGAIN),
             Then::NotOwned => return Some(End::NotOwned),
             Then::SenderDead { code, description } => return self.sender_dead(code, &description).await,
@@ -287,11 +288,25 @@ impl Actor {
     /// message that found out must not be read under the new id before it.
     async fn move_chat(&mut self, from: i64, to: i64) {
         self.plan.read_again(from);
-        let moved = delivery::migrate_chat(&self.context.pool, self.lease.sender_id, from, to).await;
-        if let Err(error) = moved {
+        let sender_id = self.lease.sender_id;
+        let moved = async {
+            self.context.senders.chat_moved(sender_id, from, to).await?;
+            delivery::migrate_chat(&self.context.pool, sender_id, from, to).await
+        };
+        if let Err(error) = moved.await {
             tracing::warn!(%error, "a chat could not be moved; its next message tries again");
         }
         self.look_at(Instant::now());
+    }
+
+    /// Another sender of the channel goes on. Done here, where nothing can start meanwhile: this one must not try again before.
+    async fn barred(&mut self, chat_id: i64, barred: &Barred) {
+        let now = Instant::now();
+        if let Err(error) = self.context.senders.barred(self.lease.sender_id, barred).await {
+            tracing::warn!(%error, channel_id = %barred.channel_id, "what waits for a channel stays with a sender that may not post");
+            self.plan.hold_chat(chat_id, now + LOOK_AGAIN);
+        }
+        self.look_at(now);
     }
 
     fn look_at(&mut self, at: Instant) {
@@ -341,8 +356,8 @@ impl Actor {
         let written = match answer {
             Ok(chat_id) => delivery::set_chat_id(pool, sender_id, &name, chat_id).await,
             Err(refusal) => match refusal.verdict {
-                Verdict::Fail | Verdict::Migrated { .. } => {
-                    delivery::fail_queued(pool, messages, refusal.code, &refusal.description).await
+                Verdict::Fail | Verdict::Barred { .. } | Verdict::Migrated { .. } => {
+                    delivery::fail_waiting(pool, messages, refusal.code, &refusal.description).await
                 }
                 Verdict::SenderDead => {
                     if let Some(End::Inactive) = self.sender_dead(refusal.code, &refusal.description).await {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use platform::{Delivery, Hold, Message, Outcome, Priority, Verdict};
+use platform::{Delivery, Hold, Message, Outcome, Priority, Refusal, Verdict};
 use store::{
     delivery::{DueRow, FinishAttempt, FinishedMessage, StartAttempt, Started, StartedMessage},
     leases::Lease,
 };
 use uuid::Uuid;
 
-use super::{Context, Opened, backoff::backoff};
+use super::{Barred, Context, Opened, backoff::backoff};
 
+/// A message whose turn comes after that of another sender of its channel looks again so soon.
+const NOT_YET: Duration = Duration::from_millis(200);
 /// A message without an answer is repeated for so long: the platform's memory of random ids has an end.
 const REPEATABLE_FOR: Duration = Duration::from_hours(1);
 
@@ -43,6 +45,8 @@ pub enum Then {
         /// The platform's words.
         description: String,
     },
+    /// The message is queued again; the chat of its channel does not let the sender post: another sender may.
+    Barred(Barred),
     /// The message is queued again; the chat lives on under another id, to which its queue has to be moved.
     Moved {
         /// The new chat id.
@@ -69,6 +73,7 @@ pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow)
     let message = match context.start.submit(start).await {
         Ok(Started::Yes(message)) => message,
         Ok(Started::NotQueued) => return settled(Then::GoOn),
+        Ok(Started::NotYet) => return settled(Then::Hold { wait: NOT_YET, imposed: None }),
         Ok(Started::NotOwned) => return settled(Then::NotOwned),
         Err(error) => {
             tracing::warn!(%error, "an attempt could not start");
@@ -118,6 +123,10 @@ fn decide(context: &Context, attempt_id: Uuid, message: &StartedMessage, outcome
             end.outcome = "sent";
             end.status = "sent";
             end.platform_message_id = platform_message_ids.first().copied();
+            if platform_message_ids.len() > 1 {
+                let random_ids = (0..).map(|part| platform::sender::random_id_of(message.random_id, part));
+                end.parts = random_ids.zip(platform_message_ids).collect();
+            }
             (end, Then::GoOn)
         }
         Outcome::Unanswered { reason } if message.age < REPEATABLE_FOR => {
@@ -149,7 +158,10 @@ fn decide(context: &Context, attempt_id: Uuid, message: &StartedMessage, outcome
                     end.wait_ms = Some(millis(wait));
                     (end, Then::Hold { wait, imposed: None })
                 }
-                Verdict::Retry | Verdict::Fail => {
+                Verdict::Barred { gone } if let Some(channel_id) = message.channel_id => {
+                    (end, Then::Barred(barred(channel_id, message, refusal, gone)))
+                }
+                Verdict::Retry | Verdict::Fail | Verdict::Barred { .. } => {
                     end.status = "failed";
                     (end, Then::GoOn)
                 }
@@ -158,6 +170,11 @@ fn decide(context: &Context, attempt_id: Uuid, message: &StartedMessage, outcome
             }
         }
     }
+}
+
+fn barred(channel_id: Uuid, message: &StartedMessage, refusal: Refusal, gone: bool) -> Barred {
+    let Refusal { code, description, .. } = refusal;
+    Barred { channel_id, content: message.content.clone(), code, description, gone }
 }
 
 /// Nothing was sent: the message is queued as before.
@@ -172,6 +189,7 @@ fn give_back(message_id: Uuid, attempt_id: Uuid) -> FinishAttempt {
         wait_ms: None,
         imposed: false,
         platform_message_id: None,
+        parts: Vec::new(),
     }
 }
 

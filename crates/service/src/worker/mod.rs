@@ -64,6 +64,15 @@ pub trait Senders: Send + Sync + 'static {
     /// Senders that are to be kept open also without messages, and that nobody owns.
     fn to_keep_open(&self) -> BoxFuture<'_, Result<Vec<Uuid>, sqlx::Error>>;
 
+    /// Gives what waits for a channel to its other senders, since its chat does not let this one post.
+    fn barred<'a>(&'a self, sender_id: Uuid, barred: &'a Barred) -> BoxFuture<'a, Result<(), sqlx::Error>>;
+
+    /// A chat of a sender lives on under another id: so does what is known of it beside the sender's own queue.
+    fn chat_moved(&self, sender_id: Uuid, from: i64, to: i64) -> BoxFuture<'_, Result<(), sqlx::Error>>;
+
+    /// Gives what waits for a sender that cannot send it to others that can, and back when it can again. Called again and again.
+    fn share_out(&self) -> BoxFuture<'_, Result<(), sqlx::Error>>;
+
     /// Marks a sender that the platform refuses, with event and log, unless its credentials changed since `version`.
     /// Returns whether it was marked.
     fn mark_dead<'a>(
@@ -73,6 +82,21 @@ pub trait Senders: Send + Sync + 'static {
         code: &'a str,
         description: &'a str,
     ) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
+}
+
+/// The chat of a channel does not let a sender post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barred {
+    /// The channel.
+    pub channel_id: Uuid,
+    /// What was to be sent, as it is stored.
+    pub content: serde_json::Value,
+    /// Stable code of the reason.
+    pub code: &'static str,
+    /// The platform's words.
+    pub description: String,
+    /// There is no such chat, as far as the sender can tell.
+    pub gone: bool,
 }
 
 /// A sender that can send.

@@ -291,6 +291,9 @@ impl Router {
     async fn try_sweep(&mut self) -> Result<(), sqlx::Error> {
         let pool = self.context.pool.clone();
         delivery::release_scheduled(&pool).await?;
+        if let Err(error) = self.context.senders.share_out().await {
+            tracing::warn!(%error, "what waits for senders that cannot send stays with them for now");
+        }
         let working = delivery::senders_with_work(&pool).await?;
         let states: HashMap<Uuid, bool> = delivery::sender_states(&pool, &working).await?.into_iter().collect();
         let mut wanted: HashSet<Uuid> = self.context.senders.to_keep_open().await?.into_iter().collect();

@@ -82,7 +82,7 @@ async fn buttons_are_a_matter_of_bots() {
     let (account, friends) = connected_with_friends(&app, 1).await;
     let buttons = json!([[{ "text": "Go", "url": "https://a.example/" }]]);
     let body = json!({ "chat_id": friends[0], "text": "x", "buttons": buttons });
-    let problem = app.user.post(&format!("{}/send", account.path()), &body).await.problem(400, "invalid_body");
+    let problem = app.user.post(&format!("{}/send", account.path()), &body).await.problem(422, "unsupported_by_sender");
     assert_eq!(problem["errors"][0]["pointer"], "/buttons");
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::auth::{Scope, ScopeSet, TokenOptions, mint};
+use service::egress::Egress;
+use service::files::Files;
 use service::metrics::Metrics;
 use service::secrets::{Keyring, Sealer};
 use service::server::{Ground, Roles};
@@ -185,6 +187,11 @@ impl TestApp {
             tokens: self.tokens.clone(),
             metrics: metrics.clone(),
         }
+    }
+
+    /// The files as another process on the same store sees them.
+    pub fn files(&self) -> Files {
+        Files::open(&self.settings, self.pool.clone(), Egress::new(&self.settings.egress)).expect("the folder is ours")
     }
 
     /// Messages may be left on their way at the end of the test.

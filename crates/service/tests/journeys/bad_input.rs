@@ -51,6 +51,10 @@ fn caller(app: &TestApp, operation: &Operation) -> Client {
     if for_admins { app.caller(USER, &[Scope::Admin]) } else { app.user.clone() }
 }
 
+fn takes_json(operation: &Operation) -> bool {
+    operation.description["requestBody"]["content"]["application/json"].is_object()
+}
+
 /// The names of the fields of an operation's body.
 fn fields(operation: &Operation) -> Vec<String> {
     let document = serde_json::to_value(service::api::openapi::document()).unwrap();
@@ -69,7 +73,7 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000));
     let json = Some("application/json");
     let mut tried = 0;
-    for operation in api_operations().iter().filter(|operation| operation.description["requestBody"].is_object()) {
+    for operation in api_operations().iter().filter(|operation| takes_json(operation)) {
         let path = objects.path(&operation.path);
         let send = async |kind: Option<&str>, body: &[u8]| {
             let mut request = app.user.request(operation.method.clone(), &path).body(body.to_vec());

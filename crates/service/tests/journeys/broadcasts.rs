@@ -81,7 +81,8 @@ async fn each_target_gets_the_message_with_its_own_variables() {
     let broadcast = get(&app, id).await;
     assert_eq!(broadcast["counts"], json!({ "sent": 50, "failed": 1 }));
     assert_eq!((&broadcast["status"], &broadcast["name"]), (&json!("done"), &json!("greeting")));
-    assert_eq!((&broadcast["message"], &broadcast["total"]), (&message, &json!(51)));
+    assert_eq!((&broadcast["message"]["text"], &broadcast["total"]), (&json!("Dear {{name}}, {{when|now}}"), &json!(51)));
+    assert_eq!(broadcast["message"]["entities"], json!([{ "type": "bold", "offset": 0, "length": 13 }]));
     for (n, chat) in chats.iter().enumerate() {
         assert_eq!(app.texts(&one, *chat), [format!("Dear person {n}, now")]);
     }
@@ -90,6 +91,8 @@ async fn each_target_gets_the_message_with_its_own_variables() {
         assert_eq!(message.len(), 1);
         assert_eq!(message[0].body.text, "Dear <b>&, now");
         assert!(message[0].body.silent);
+        let bold = &message[0].body.entities[0];
+        assert_eq!((bold.offset, bold.length), (0, 11), "{bold:?}");
     }
     let results = results(&app, id).await;
     let failed = results.last().unwrap();
@@ -320,9 +323,14 @@ async fn a_broadcast_that_cannot_be_sent_is_refused_as_a_whole() {
         ("targets", json!([target(json!({ "bot_id": off.id }))]), "/targets/0/bot_id"),
         ("targets", json!([target(json!({ "account_id": bot.id }))]), "/targets/0/account_id"),
         ("targets", json!([target(json!({ "account_id": bot.id, "bot_id": bot.id }))]), "/targets/0"),
+        ("targets", json!([target(json!({ "channel_id": bot.id }))]), "/targets/0"),
+        ("targets", json!([{ "channel_id": bot.id, "variables": { "a": "x" } }]), "/targets/0/channel_id"),
         ("via", json!({}), "/via"),
         ("message", json!({ "text": "x", "chat_id": 1 }), "/message/chat_id"),
         ("message", json!({ "text": "x", "colour": "red" }), "/message/colour"),
+        ("message", json!({ "text": "x", "split": true }), "/message/split"),
+        ("message", json!({ "text": "x".repeat(4097) }), "/message/text"),
+        ("message", json!({ "photo": { "file_id": bot.id } }), "/message/photo/file_id"),
         ("message", json!({ "text": "<b>{{a}}", "parse_mode": "HTML" }), "/message/text"),
         ("name", json!(""), "/name"),
         ("scheduled_at", json!("2000-01-01T00:00:00Z"), "/scheduled_at"),

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::common::TestApp;
+use crate::common::app::id_of;
 
 /// Objects of one user; nothing waits for them.
 pub struct Objects {
@@ -13,6 +14,7 @@ pub struct Objects {
     account: Uuid,
     task: Uuid,
     broadcast: Uuid,
+    file: Uuid,
 }
 
 impl Objects {
@@ -56,7 +58,9 @@ impl Objects {
         .execute(&app.pool)
         .await
         .unwrap();
-        Self { bot: bot.id, message, login, account, task, broadcast }
+        let path = "/api/integrations/files?name=notes.txt";
+        let file = app.user.send(app.user.request(reqwest::Method::POST, path).body("notes")).await.ok(201);
+        Self { bot: bot.id, message, login, account, task, broadcast, file: id_of(&file) }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -71,6 +75,7 @@ impl Objects {
             ("/accounts/", self.account),
             ("/tasks/", self.task),
             ("/broadcasts/", self.broadcast),
+            ("/files/", self.file),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
         pattern.replace("{id}", &id.to_string())

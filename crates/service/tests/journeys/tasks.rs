@@ -115,7 +115,7 @@ impl Worker {
         let pool = app.ground().await.pool;
         ownership.renew(&pool).await.unwrap();
         let retention = app.settings.retention.clone();
-        let context = Context { pool: pool.clone(), retention, stop: stop.clone() };
+        let context = Context { pool: pool.clone(), files: app.files(), retention, stop: stop.clone() };
         let executor = Executor::new(context, kinds, ownership.clone(), wake.clone(), Duration::ZERO);
         executor.arm().await.unwrap();
         let keeper = {

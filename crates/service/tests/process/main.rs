@@ -6,6 +6,7 @@
 
 mod commands;
 mod docs;
+mod files;
 mod inbound;
 mod kill;
 mod refusals;

@@ -1,10 +1,11 @@
 //! The Bot API over HTTP.
 //!
-//! `request` reads `/bot<token>/<method>`; `faults` and `limits` come
+//! `request` reads `/bot<token>/<method>` and takes files as they come in; `faults` and `limits` come
 //! next; `methods` act on the world; `render` and `reply` make the answer; `webhooks` delivers updates.
 
 mod counters;
 mod faults;
+mod file_id;
 mod limits;
 mod markup;
 mod methods;
@@ -31,10 +32,13 @@ pub use self::request::token_bot_id;
 pub use self::text::{Formatted, parse as parse_text};
 
 use self::reply::{ApiError, HttpAnswer, raw_answer, respond};
-use self::request::{Call, read_params, split_path};
+use self::request::{Call, Params, read_params, split_file_path, split_path};
 use self::webhooks::Webhooks;
 use crate::server::serve;
 use crate::world::{NewUser, UserId, World};
+
+/// The name by which faults know the download of a file.
+const DOWNLOAD: &str = "download";
 
 /// The Bot API server: everything that its connections share.
 #[derive(Debug)]
@@ -129,12 +133,23 @@ impl BotApi {
 
     /// Answers one request, or cuts its connection.
     async fn handle(&self, request: Request<Incoming>) -> Result<HttpAnswer, Cut> {
+        if let Some((token, path)) = split_file_path(request.uri().path()) {
+            let params: Params = [("file_path".to_owned(), path)].into_iter().collect();
+            let _in_flight = self.counters.request(DOWNLOAD);
+            return self.counted(Ok(Call { token, method: DOWNLOAD.to_owned(), params })).await;
+        }
         let Some((token, method)) = split_path(request.uri().path()) else {
             return Ok(respond(Err(ApiError::new(404, "Not Found"))));
         };
         let _in_flight = self.counters.request(&method);
-        let answer = match read_params(request).await {
-            Ok(params) => self.answer(&Call { token, method, params }).await,
+        let keep = self.world.lock().files().keep_bytes();
+        let params = read_params(request, keep).await;
+        self.counted(params.map(|params| Call { token, method, params })).await
+    }
+
+    async fn counted(&self, call: Result<Call, ApiError>) -> Result<HttpAnswer, Cut> {
+        let answer = match call {
+            Ok(call) => self.answer(&call).await,
             Err(error) => Ok(respond(Err(error))),
         };
         self.counters.answered(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
@@ -176,6 +191,10 @@ impl BotApi {
     /// Lets the request have its effect.
     async fn take(&self, call: &Call) -> HttpAnswer {
         let result = match self.authenticate(&call.token) {
+            Ok(_) if call.method == DOWNLOAD => match methods::download(self, &call.params) {
+                Some(bytes) => return raw_answer(200, "application/octet-stream", bytes),
+                None => Err(ApiError::new(404, "Not Found")),
+            },
             Ok(bot) => methods::call(self, bot, call).await,
             Err(error) => Err(error),
         };

@@ -7,7 +7,7 @@ use http::{Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use crate::world::{ChatKind, SendError};
+use crate::world::{ChatKind, ContentKind, MediaKind, SendError};
 
 /// A finished HTTP answer.
 pub type HttpAnswer = Response<Full<Bytes>>;
@@ -76,6 +76,16 @@ impl ApiError {
         Self { parameters: Some(parameters), ..self }
     }
 
+    /// The same, of one item of an album: what Telegram's servers say is quoted, with the item's number.
+    pub fn of_item(self, index: usize) -> Self {
+        let said = self.description.strip_prefix("Bad Request: ").unwrap_or_default();
+        if said.is_empty() || !said.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+            return self;
+        }
+        let number = index + 1;
+        Self::bad_request(format_args!("failed to send message #{number} with the error message \"{said}\""))
+    }
+
     /// The `description`.
     pub fn description(&self) -> &str {
         &self.description
@@ -91,17 +101,38 @@ impl From<SendError> for ApiError {
             SendError::Deactivated => forbidden("user is deactivated"),
             SendError::NotStarted => forbidden("bot can't initiate conversation with a user"),
             SendError::BotToBot => forbidden("bot can't send messages to bots"),
-            SendError::Kicked(kind) => forbidden(&format!("bot was kicked from the {} chat", kind.name())),
+            SendError::Deleted(ChatKind::Group) => forbidden("the group chat was deleted"),
+            SendError::Kicked(kind) | SendError::Deleted(kind) => {
+                forbidden(&format!("bot was kicked from the {} chat", kind.name()))
+            }
             SendError::NotMember(kind) => forbidden(&format!("bot is not a member of the {} chat", kind.name())),
-            SendError::NoRights(ChatKind::Channel) => {
+            SendError::NoRights(ChatKind::Channel, _) => {
                 Self::bad_request("need administrator rights in the channel chat")
             }
-            SendError::NoRights(_) => Self::bad_request("not enough rights to send text messages to the chat"),
+            SendError::NoRights(_, content) | SendError::NoContent(content) => {
+                Self::bad_request(format_args!("not enough rights to send {} to the chat", plural(content)))
+            }
+            SendError::TopicNotFound => Self::bad_request("message thread not found"),
+            SendError::TopicClosed => Self::bad_request("TOPIC_CLOSED"),
             SendError::Migrated(chat) => Self::bad_request("group chat was upgraded to a supergroup chat")
                 .with_parameters(json!({ "migrate_to_chat_id": chat })),
             SendError::ReplyNotFound => Self::bad_request("message to be replied not found"),
             SendError::SlowMode(seconds) => Self::too_many_requests(seconds.into()),
         }
+    }
+}
+
+fn plural(content: ContentKind) -> &'static str {
+    match content {
+        ContentKind::Text => "text messages",
+        ContentKind::Poll => "polls",
+        ContentKind::Location => "locations",
+        ContentKind::File(MediaKind::Photo) => "photos",
+        ContentKind::File(MediaKind::Video) => "videos",
+        ContentKind::File(MediaKind::Document) => "documents",
+        ContentKind::File(MediaKind::Audio) => "music",
+        ContentKind::File(MediaKind::Voice) => "voice notes",
+        ContentKind::File(MediaKind::Animation) => "animations",
     }
 }
 

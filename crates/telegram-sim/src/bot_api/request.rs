@@ -2,20 +2,27 @@
 //! API takes.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
+use futures::StreamExt;
 use http::request::Parts;
 use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::reply::ApiError;
-use crate::world::UserId;
+use crate::world::{Content, Receiver, UserId};
 
-/// Largest body that is read (bytes).
-const MAX_BODY: usize = 20 * 1024 * 1024;
+/// Largest body without files (bytes).
+const MAX_BODY: usize = 20 << 20;
+/// Largest body with files (bytes).
+const MAX_UPLOAD: usize = 50 << 20;
+/// Largest field of a form that is not a file (bytes).
+const MAX_FIELD: usize = 1 << 20;
 
 /// A request that was read completely.
 #[derive(Debug)]
@@ -28,14 +35,29 @@ pub struct Call {
     pub params: Params,
 }
 
-/// Parameters by name. As in the real server, values are text; structured ones are the text of their JSON.
+/// Parameters by name. As in the real server, values are text; structured ones are the text of their JSON. Files are
+/// apart.
 #[derive(Debug, Default)]
-pub struct Params(HashMap<String, String>);
+pub struct Params {
+    values: HashMap<String, String>,
+    files: HashMap<String, Uploaded>,
+}
+
+/// A file that came with a request.
+#[derive(Debug, Clone)]
+pub struct Uploaded {
+    /// Its name.
+    pub name: String,
+    /// The type that the client gave it.
+    pub mime_type: Option<String>,
+    /// What is in it.
+    pub content: Content,
+}
 
 impl Params {
     /// The value, or an empty string.
     pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.values.get(name).map_or("", String::as_str)
     }
 
     /// A number, if one was given.
@@ -58,14 +80,37 @@ impl Params {
         serde_json::from_str(text).map(Some).map_err(unparsable)
     }
 
+    /// Whether a value was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// A file that came with the request.
+    pub fn file(&self, name: &str) -> Option<&Uploaded> {
+        self.files.get(name)
+    }
+
+    /// The fields of a JSON object.
+    pub fn from_object(fields: &Map<String, Value>) -> Self {
+        let mut params = Self::default();
+        for (name, value) in fields {
+            match value {
+                Value::Null => {}
+                Value::String(text) => params.insert(name, text),
+                other => params.insert(name, other.to_string()),
+            }
+        }
+        params
+    }
+
     fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
+        self.values.insert(name.into(), value.into());
     }
 }
 
 impl FromIterator<(String, String)> for Params {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        Self { values: pairs.into_iter().collect(), files: HashMap::new() }
     }
 }
 
@@ -85,27 +130,40 @@ pub fn token_bot_id(token: &str) -> Option<UserId> {
     if valid_secret && valid_id { id.parse().ok().filter(|id| (1..1 << 52).contains(id)) } else { None }
 }
 
-/// Reads the parameters of a request.
-pub async fn read_params(request: Request<Incoming>) -> Result<Params, ApiError> {
+/// Splits `/file/bot<token>/<path>`.
+pub fn split_file_path(path: &str) -> Option<(String, String)> {
+    let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+    let (token, file) = path.strip_prefix("/file/bot")?.split_once('/')?;
+    Some((token.to_owned(), file.to_owned()))
+}
+
+/// Reads the parameters of a request; files of at most `keep` bytes keep their bytes.
+pub async fn read_params(request: Request<Incoming>, keep: usize) -> Result<Params, ApiError> {
     let (parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let mut params: Params = form_urlencoded::parse(query).into_owned().collect();
+    let content_type = content_type(&parts);
+    if content_type.starts_with("multipart/form-data") {
+        read_multipart(&mut params, &content_type, body, keep).await?;
+        return Ok(params);
+    }
     let body = Limited::new(body, MAX_BODY).collect().await;
-    let body = body.map_err(|_| ApiError::new(413, "Request Entity Too Large"))?.to_bytes();
+    let body = body.map_err(|_| too_large())?.to_bytes();
     if body.is_empty() {
         return Ok(params);
     }
-    let content_type = content_type(&parts);
     if content_type.starts_with("application/json") {
         read_json(&mut params, &body)?;
-    } else if content_type.starts_with("multipart/form-data") {
-        read_multipart(&mut params, &content_type, body).await?;
     } else if content_type.starts_with("application/x-www-form-urlencoded") {
         for (name, value) in form_urlencoded::parse(&body) {
             params.insert(name, value);
         }
     }
     Ok(params)
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(413, "Request Entity Too Large")
 }
 
 fn content_type(parts: &Parts) -> String {
@@ -121,31 +179,57 @@ fn read_json(params: &mut Params, body: &[u8]) -> Result<(), ApiError> {
     let Value::Object(fields) = value else {
         return Err(ApiError::bad_request("JSON object expected"));
     };
-    for (name, value) in fields {
-        match value {
-            Value::Null => {}
-            Value::String(text) => params.insert(name, text),
-            other => params.insert(name, other.to_string()),
+    params.values.extend(Params::from_object(&fields).values);
+    Ok(())
+}
+
+/// Reads a form as it comes in; what is beyond the limit is read over, so that the client hears why.
+async fn read_multipart(params: &mut Params, content_type: &str, body: Incoming, keep: usize) -> Result<(), ApiError> {
+    let total = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&total);
+    let stream = body.into_data_stream().filter(move |chunk| {
+        let length = chunk.as_ref().map_or(0, bytes::Bytes::len);
+        ready(counted.fetch_add(length, Ordering::Relaxed) + length <= MAX_UPLOAD)
+    });
+    let broken = |_| {
+        let too_much = total.load(Ordering::Relaxed) > MAX_UPLOAD;
+        if too_much { too_large() } else { ApiError::bad_request("can't parse multipart form data") }
+    };
+    let boundary = multer::parse_boundary(content_type).map_err(broken)?;
+    let mut form = multer::Multipart::new(stream, boundary);
+    while let Some(part) = form.next_field().await.map_err(broken)? {
+        let Some(name) = part.name().map(str::to_owned) else { continue };
+        if let Some(file_name) = part.file_name().map(str::to_owned) {
+            let file = read_file(part, file_name, keep).await.map_err(broken)?;
+            params.files.insert(name, file);
+        } else {
+            let value = read_field(part).await.map_err(broken)?.ok_or_else(too_large)?;
+            let text = String::from_utf8(value);
+            params.insert(name, text.map_err(|_| ApiError::bad_request("strings must be encoded in UTF-8"))?);
         }
     }
     Ok(())
 }
 
-/// Files are read over: no method here takes one.
-async fn read_multipart(params: &mut Params, content_type: &str, body: Bytes) -> Result<(), ApiError> {
-    let broken = |_| ApiError::bad_request("can't parse multipart form data");
-    let boundary = multer::parse_boundary(content_type).map_err(broken)?;
-    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
-    let mut parts = multer::Multipart::new(stream, boundary);
-    while let Some(part) = parts.next_field().await.map_err(broken)? {
-        let name = part.name().map(str::to_owned);
-        if let (Some(name), None) = (name, part.file_name()) {
-            let value = part.bytes().await.map_err(broken)?;
-            let text = String::from_utf8(value.into());
-            params.insert(name, text.map_err(|_| ApiError::bad_request("strings must be encoded in UTF-8"))?);
+async fn read_file(mut part: multer::Field<'_>, name: String, keep: usize) -> multer::Result<Uploaded> {
+    let mime_type = part.content_type().map(|mime| mime.essence_str().to_owned());
+    let mut receiver = Receiver::new(keep);
+    while let Some(chunk) = part.chunk().await? {
+        receiver.push(&chunk);
+    }
+    Ok(Uploaded { name, mime_type, content: receiver.finish() })
+}
+
+/// `None` if it is too long.
+async fn read_field(mut part: multer::Field<'_>) -> multer::Result<Option<Vec<u8>>> {
+    let mut value = Vec::new();
+    while let Some(chunk) = part.chunk().await? {
+        value.extend_from_slice(&chunk);
+        if value.len() > MAX_FIELD {
+            return Ok(None);
         }
     }
-    Ok(())
+    Ok(Some(value))
 }
 
 #[cfg(test)]

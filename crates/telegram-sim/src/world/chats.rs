@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChatId, UserId};
+use super::{ChatId, FileId, Permissions, Rights, UserId};
 
 /// What kind of chat it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ impl ChatKind {
 
 /// A group, supergroup or channel.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties, as Telegram has them")]
 pub struct Chat {
     /// Negative id, as [`ChatId`] says.
     pub id: ChatId,
@@ -52,8 +53,24 @@ pub struct Chat {
     pub migrated_from: Option<ChatId>,
     /// Seconds that a plain member waits between two messages; 0 is off.
     pub slow_mode: u32,
-    /// Whether plain members may write (groups and supergroups).
+    /// Whether plain members may write (groups and supergroups); off, it wins over `permissions`.
     pub members_may_send: bool,
+    /// What plain members may do (groups and supergroups).
+    pub permissions: Permissions,
+    /// Its messages can be neither forwarded nor saved.
+    pub protected: bool,
+    /// Whether messages belong to topics (supergroups).
+    pub is_forum: bool,
+    /// The topics of a forum by id; the general one is not among them.
+    pub topics: BTreeMap<i32, Topic>,
+    /// The discussion group of a channel, or the channel of such a group.
+    pub linked: Option<ChatId>,
+    /// Its picture.
+    pub photo: Option<FileId>,
+    /// The part of its invite link that tells it apart.
+    pub invite: Option<String>,
+    /// Whether it was deleted.
+    pub deleted: bool,
     /// Unix seconds.
     pub created: i64,
     /// The id of its latest message (supergroups and channels number their own).
@@ -66,10 +83,64 @@ impl Chat {
         self.members.get(&user).filter(|member| member.status.is_inside())
     }
 
+    /// Who owns it.
+    pub fn creator(&self) -> Option<UserId> {
+        let creator = self.members.iter().find(|(_, member)| member.status == MemberStatus::Creator);
+        creator.map(|(id, _)| *id)
+    }
+
+    /// What a user who is no administrator may do.
+    pub fn permissions_of(&self, user: UserId) -> Permissions {
+        let own = match self.members.get(&user) {
+            Some(member) if member.status == MemberStatus::Restricted => member.permissions,
+            Some(member) if member.status.is_inside() => Permissions::ALL,
+            _ => Permissions::NONE,
+        };
+        own.and(if self.members_may_send { self.permissions } else { Permissions::NONE })
+    }
+
+    /// Whether a user may pin messages.
+    pub fn may_pin(&self, user: UserId) -> bool {
+        self.member(user).is_some_and(|member| match (member.status, self.kind) {
+            (MemberStatus::Creator, _) => true,
+            (MemberStatus::Administrator, ChatKind::Channel) => member.rights.edit,
+            (MemberStatus::Administrator, _) => member.rights.pin,
+            (_, ChatKind::Channel) => false,
+            _ => self.permissions_of(user).pin,
+        })
+    }
+
+    /// Whether a user may make invite links.
+    pub fn may_invite(&self, user: UserId) -> bool {
+        self.member(user).is_some_and(|member| {
+            member.status == MemberStatus::Creator
+                || (member.status == MemberStatus::Administrator && member.rights.invite)
+        })
+    }
+
+    /// Whether there is a topic with this id. The general one has none: what is sent there is in no topic.
+    pub fn has_topic(&self, id: i32) -> bool {
+        self.is_forum && self.topics.contains_key(&id)
+    }
+
+    /// Its invite link.
+    pub fn invite_link(&self) -> Option<String> {
+        self.invite.as_ref().map(|hash| format!("https://t.me/+{hash}"))
+    }
+
     /// How many are inside.
     pub fn member_count(&self) -> usize {
         self.members.values().filter(|member| member.status.is_inside()).count()
     }
+}
+
+/// A topic of a forum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Topic {
+    /// Never empty.
+    pub title: String,
+    /// Only administrators write to a closed topic.
+    pub closed: bool,
 }
 
 /// A user's standing in a chat.
@@ -82,7 +153,7 @@ pub enum MemberStatus {
     Administrator,
     /// A plain member.
     Member,
-    /// A member that may not write.
+    /// A member that may do only what its [`Permissions`] say.
     Restricted,
     /// Left by itself, or never came.
     Left,
@@ -121,6 +192,8 @@ pub struct Member {
     pub status: MemberStatus,
     /// What an administrator may do; the creator may do everything.
     pub rights: Rights,
+    /// What a restricted member may do.
+    pub permissions: Permissions,
     /// Unix seconds of the last change.
     pub since: i64,
     /// Unix seconds of the last own message, for slow mode.
@@ -128,9 +201,22 @@ pub struct Member {
 }
 
 impl Member {
-    /// A membership that begins now, with every right that administrators can have.
+    /// A membership that begins now, with every right that administrators can have; who is restricted may do nothing.
     pub fn new(status: MemberStatus) -> Self {
-        Self { status, rights: Rights::default(), since: super::state::now(), last_message: 0 }
+        Self {
+            status,
+            rights: Rights::default(),
+            permissions: Permissions::NONE,
+            since: super::state::now(),
+            last_message: 0,
+        }
+    }
+
+    /// Whether somebody with this standing may do the same as somebody with the other.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.status == other.status
+            && (self.status != MemberStatus::Administrator || self.rights == other.rights)
+            && (self.status != MemberStatus::Restricted || self.permissions == other.permissions)
     }
 
     /// Whether this member may post in a channel.
@@ -146,43 +232,5 @@ impl Member {
     /// Whether this member may edit posts of others in a channel.
     pub fn may_edit(&self) -> bool {
         self.status == MemberStatus::Creator || (self.status == MemberStatus::Administrator && self.rights.edit)
-    }
-}
-
-/// Rights of an administrator; all on by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "independent rights, as Telegram has them")]
-pub struct Rights {
-    /// Post in a channel.
-    pub post: bool,
-    /// Edit posts of others in a channel.
-    pub edit: bool,
-    /// Delete messages of others.
-    pub delete: bool,
-    /// Invite users.
-    pub invite: bool,
-    /// Restrict and ban members.
-    pub restrict: bool,
-    /// Pin messages.
-    pub pin: bool,
-    /// Add administrators.
-    pub promote: bool,
-    /// Change title and description.
-    pub change_info: bool,
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self {
-            post: true,
-            edit: true,
-            delete: true,
-            invite: true,
-            restrict: true,
-            pin: true,
-            promote: true,
-            change_info: true,
-        }
     }
 }

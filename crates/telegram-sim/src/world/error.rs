@@ -1,6 +1,6 @@
 //! Why the world refuses a message.
 
-use super::{ChatId, ChatKind};
+use super::{ChatId, ChatKind, ContentKind};
 
 /// Why a message was not taken. Each half of the simulator has its own words for these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,19 @@ pub enum SendError {
     NotMember(ChatKind),
     /// The sender is in the chat but may not write there.
     #[error("no right to write")]
-    NoRights(ChatKind),
+    NoRights(ChatKind, ContentKind),
+    /// The sender may write there, but not send this.
+    #[error("no right to send this kind of content")]
+    NoContent(ContentKind),
+    /// The chat was deleted.
+    #[error("the chat was deleted")]
+    Deleted(ChatKind),
+    /// The forum has no such topic, or the chat is no forum.
+    #[error("the topic was not found")]
+    TopicNotFound,
+    /// The topic is closed.
+    #[error("the topic is closed")]
+    TopicClosed,
     /// The basic group became this supergroup.
     #[error("the group was upgraded to a supergroup")]
     Migrated(ChatId),

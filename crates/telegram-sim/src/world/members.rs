@@ -10,12 +10,12 @@ impl State {
             return false;
         }
         self.ensure_user(user);
-        let new = member.status;
+        let new = member.clone();
         let old = self.put_member(chat, user, member);
-        if old != new {
-            self.notify(user, UpdateKind::MyChatMember { chat, from: by, old, new });
+        if !old.is_like(&new) {
+            self.notify(user, UpdateKind::MyChatMember { chat, from: by, old: old.clone(), new: new.clone() });
             for admin in self.admins(chat).into_iter().filter(|admin| *admin != user) {
-                self.notify(admin, UpdateKind::ChatMember { chat, user, from: by, old, new });
+                self.notify(admin, UpdateKind::ChatMember { chat, user, from: by, old: old.clone(), new: new.clone() });
             }
         }
         self.emit(Event::Member { chat, user });
@@ -37,7 +37,7 @@ impl State {
         self.ensure_user(user);
         let newly = self.users.get_mut(&user).is_some_and(|person| person.blocked.insert(other));
         if newly {
-            let (old, new) = (MemberStatus::Member, MemberStatus::Kicked);
+            let (old, new) = (Member::new(MemberStatus::Member), Member::new(MemberStatus::Kicked));
             self.notify(other, UpdateKind::MyChatMember { chat: user, from: user, old, new });
             self.emit(Event::Changed);
         }
@@ -47,7 +47,7 @@ impl State {
     pub fn unblock(&mut self, user: UserId, other: UserId) {
         let newly = self.users.get_mut(&user).is_some_and(|person| person.blocked.remove(&other));
         if newly {
-            let (old, new) = (MemberStatus::Kicked, MemberStatus::Member);
+            let (old, new) = (Member::new(MemberStatus::Kicked), Member::new(MemberStatus::Member));
             self.notify(other, UpdateKind::MyChatMember { chat: user, from: user, old, new });
             self.emit(Event::Changed);
         }
@@ -60,11 +60,14 @@ impl State {
         if old.kind != ChatKind::Group || old.migrated_to.is_some() {
             return None;
         }
-        let (title, members, about) = (old.title.clone(), old.members.clone(), old.about.clone());
+        let old = old.clone();
+        let title = old.title.clone();
         let new =
             self.add_chat(NewChat { kind: ChatKind::Supergroup, id: None, title, username: None, members: Vec::new() });
         if let Some(chat) = self.chats.get_mut(&new) {
-            *chat = Chat { members, about, migrated_from: Some(group), ..chat.clone() };
+            let Chat { about, members, members_may_send, permissions, protected, photo, .. } = old;
+            let kept = Chat { about, members, members_may_send, permissions, protected, photo, ..chat.clone() };
+            *chat = Chat { migrated_from: Some(group), ..kept };
         }
         if let Some(chat) = self.chats.get_mut(&group) {
             chat.migrated_to = Some(new);
@@ -100,9 +103,16 @@ impl State {
         }
     }
 
-    /// Stores a membership without telling anybody; returns the status before.
-    pub(super) fn put_member(&mut self, chat: ChatId, user: UserId, member: Member) -> MemberStatus {
-        let old = self.chats.get_mut(&chat).and_then(|chat| chat.members.insert(user, member));
-        old.map_or(MemberStatus::Left, |member| member.status)
+    /// Stores a membership without telling anybody; returns the one before.
+    pub(super) fn put_member(&mut self, chat: ChatId, user: UserId, mut member: Member) -> Member {
+        let members = self.chats.get_mut(&chat).map(|chat| &mut chat.members);
+        let old = members.as_ref().and_then(|members| members.get(&user).cloned());
+        let old = old.unwrap_or_else(|| Member::new(MemberStatus::Left));
+        // A change of rights does not make slow mode forget.
+        member.last_message = member.last_message.max(old.last_message);
+        if let Some(members) = members {
+            members.insert(user, member);
+        }
+        old
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, UserId};
+use super::{ContentKind, Forward, Location, Media, Place, Poll, Service, UserId};
 
 /// A message that arrived.
 #[derive(Debug, Clone)]
@@ -21,6 +21,10 @@ pub struct Message {
     pub arrived_ms: i64,
     /// Unix seconds of the last edit.
     pub edited: Option<i64>,
+    /// How often it was edited.
+    pub edits: u32,
+    /// Whether it is pinned in its chat.
+    pub pinned: bool,
     /// Deleted messages stay for the record.
     pub deleted: bool,
     /// What it says.
@@ -36,6 +40,16 @@ pub struct Body {
     pub entities: Vec<Entity>,
     /// Attached file.
     pub media: Option<Media>,
+    /// Whether the caption stands above the file.
+    pub caption_above: bool,
+    /// A poll, which is all that the message is.
+    pub poll: Option<Poll>,
+    /// A point on the map, which is all that the message is.
+    pub location: Option<Location>,
+    /// Where it was forwarded from.
+    pub forwarded: Option<Forward>,
+    /// What the chat tells of itself, instead of anybody's words.
+    pub service: Option<Service>,
     /// Id of the message in the same chat that it answers.
     pub reply_to: Option<i32>,
     /// Topic of a forum.
@@ -54,6 +68,32 @@ pub struct Body {
     pub random_id: Option<i64>,
     /// Which way it came.
     pub via: Via,
+}
+
+impl Body {
+    /// What it mainly is.
+    pub fn content(&self) -> ContentKind {
+        match (&self.media, &self.poll, &self.location) {
+            (Some(media), ..) => ContentKind::File(media.kind),
+            (_, Some(_), _) => ContentKind::Poll,
+            (.., Some(_)) => ContentKind::Location,
+            _ => ContentKind::Text,
+        }
+    }
+}
+
+/// The parts of an album become an album of their own, if there is more than one of them.
+pub fn renew_albums(bodies: &mut [Body]) {
+    let mut from = 0;
+    while from < bodies.len() {
+        let old = bodies[from].album;
+        let count = bodies[from..].iter().take_while(|body| body.album == old).count();
+        let new = old.filter(|_| count > 1).map(|_| rand::random_range(1..i64::MAX));
+        for body in &mut bodies[from..from + count] {
+            body.album = new;
+        }
+        from += count;
+    }
 }
 
 /// Which way a message came into the world.
@@ -151,19 +191,4 @@ pub enum ButtonAction {
     Url(String),
     /// Sends data back to the bot.
     CallbackData(String),
-}
-
-/// An attached file, by its place among the uploads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Media {
-    /// Id of the file.
-    pub file_id: i64,
-    /// Whether it is shown as a photo.
-    pub is_photo: bool,
-    /// File name.
-    pub name: String,
-    /// MIME type.
-    pub mime_type: String,
-    /// Bytes.
-    pub size: u64,
 }

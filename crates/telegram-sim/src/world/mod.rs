@@ -1,18 +1,23 @@
 //! The world that both halves of the simulator share: users, bots, chats, members and messages.
 //!
 //! - [`World`] is the handle: one lock around [`State`] and a broadcast of [`Event`]s.
-//! - `users`, `chats`, `message` hold the records; `messages` is the store with its indexes.
-//! - `sending` has the rules of who may write to whom; `members` moves people in and out of chats.
+//! - `users`, `chats`, `permissions`, `message`, `content` hold the records; `messages` is the store with its indexes, `files`
+//!   that of files.
+//! - `sending` has the rules of who may write to whom; `members` moves people in and out of chats, `changes` changes chats.
 //! - `updates` is what waits for each bot.
 //!
 //! Nothing here knows of HTTP or MTProto. Chat ids are those of the Bot API, as [`ChatId`] says.
 
+mod changes;
 mod chats;
+mod content;
 mod error;
+mod files;
 mod ids;
 mod members;
 mod message;
 mod messages;
+mod permissions;
 mod sending;
 mod state;
 #[cfg(test)]
@@ -24,11 +29,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-pub use self::chats::{Chat, ChatKind, Member, MemberStatus, Rights};
+pub use self::chats::{Chat, ChatKind, Member, MemberStatus, Topic};
+pub use self::content::{ContentKind, Forward, Location, Media, MediaKind, Poll, Service};
 pub use self::error::SendError;
+pub use self::files::{BOT_DC, Content, File, FileId, Files, MAX_PHOTO, PhotoProblem, Receiver, ReferenceError};
 pub use self::ids::{ChatId, Place, UserId, bare_chat_id, channel_chat_id, group_chat_id};
-pub use self::message::{Body, Button, ButtonAction, Entity, EntityKind, LinkPreview, Media, Message, Via};
+pub use self::message::{Body, Button, ButtonAction, Entity, EntityKind, LinkPreview, Message, Via, renew_albums};
 pub use self::messages::{Filter, Messages};
+pub use self::permissions::{Permissions, Rights};
 pub use self::state::{NewChat, NewUser, State};
 pub use self::updates::{Update, UpdateKind, UpdateQueue};
 pub use self::users::{Bot, User};
@@ -53,6 +61,10 @@ pub enum Event {
         /// Whose membership it is.
         user: UserId,
     },
+    /// A message was pinned or is pinned no more; this is its new version.
+    Pinned(Arc<Message>),
+    /// A chat's title, picture or permissions changed, or it was deleted.
+    Chat(ChatId),
     /// Users, bots or chats were created or changed.
     Changed,
 }

@@ -7,8 +7,8 @@ use rand::RngExt;
 use tokio::sync::broadcast;
 
 use super::{
-    Bot, Chat, ChatId, ChatKind, Event, Member, MemberStatus, Messages, UpdateQueue, User, UserId, channel_chat_id,
-    group_chat_id,
+    Bot, Chat, ChatId, ChatKind, Event, Files, Member, MemberStatus, Messages, Permissions, UpdateQueue, User, UserId,
+    channel_chat_id, group_chat_id,
 };
 
 /// First id of users that did not ask for one.
@@ -26,7 +26,9 @@ pub struct State {
     pub(super) tokens: HashMap<String, UserId>,
     pub(super) usernames: HashMap<String, i64>,
     pub(super) chats: BTreeMap<ChatId, Chat>,
+    pub(super) invites: HashMap<String, ChatId>,
     pub(super) messages: Messages,
+    pub(super) files: Files,
     pub(super) last_shared_message_id: i32,
     events: broadcast::Sender<Event>,
 }
@@ -69,7 +71,9 @@ impl State {
             tokens: HashMap::new(),
             usernames: HashMap::new(),
             chats: BTreeMap::new(),
+            invites: HashMap::new(),
             messages: Messages::new(None),
+            files: Files::default(),
             last_shared_message_id: 0,
             events,
         }
@@ -77,8 +81,9 @@ impl State {
 
     /// Forgets everything; from now on the newest `keep` messages are kept, or all.
     pub fn reset(&mut self, keep: Option<usize>) {
-        let events = self.events.clone();
+        let (events, keep_bytes) = (self.events.clone(), self.files.keep_bytes());
         *self = Self { messages: Messages::new(keep), ..Self::new(events) };
+        self.files.set_keep_bytes(keep_bytes);
         self.emit(Event::Changed);
     }
 
@@ -144,6 +149,14 @@ impl State {
             migrated_from: None,
             slow_mode: 0,
             members_may_send: true,
+            permissions: Permissions::default(),
+            protected: false,
+            is_forum: false,
+            topics: BTreeMap::new(),
+            linked: None,
+            photo: None,
+            invite: None,
+            deleted: false,
             created: now(),
             last_message_id: 0,
         };
@@ -221,6 +234,16 @@ impl State {
     /// The store of messages.
     pub fn messages(&self) -> &Messages {
         &self.messages
+    }
+
+    /// The store of files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The store of files, to change.
+    pub fn files_mut(&mut self) -> &mut Files {
+        &mut self.files
     }
 
     /// The last id that private chats and basic groups gave to a message.

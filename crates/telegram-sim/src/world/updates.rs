@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{ChatId, MemberStatus, Message, UserId};
+use super::{ChatId, Member, Message, UserId};
 
 /// Older updates are dropped, as Telegram does after 24 hours (seconds).
 const LIFETIME: i64 = 24 * 3600;
@@ -64,9 +64,9 @@ pub enum UpdateKind {
         /// Who changed it.
         from: UserId,
         /// Before.
-        old: MemberStatus,
+        old: Member,
         /// After.
-        new: MemberStatus,
+        new: Member,
     },
     /// Somebody else's standing in a chat changed, of which the bot is an administrator.
     ChatMember {
@@ -77,9 +77,9 @@ pub enum UpdateKind {
         /// Who changed it.
         from: UserId,
         /// Before.
-        old: MemberStatus,
+        old: Member,
         /// After.
-        new: MemberStatus,
+        new: Member,
     },
     /// A group became a supergroup, told in the group.
     MigratedTo {
@@ -201,9 +201,15 @@ impl UpdateQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::MemberStatus;
 
     fn member(chat: ChatId) -> UpdateKind {
-        UpdateKind::MyChatMember { chat, from: 1, old: MemberStatus::Left, new: MemberStatus::Member }
+        UpdateKind::MyChatMember {
+            chat,
+            from: 1,
+            old: Member::new(MemberStatus::Left),
+            new: Member::new(MemberStatus::Member),
+        }
     }
 
     fn ids(queue: &UpdateQueue) -> Vec<i32> {
@@ -239,8 +245,13 @@ mod tests {
 
     #[test]
     fn some_kinds_must_be_named() {
-        let other =
-            || UpdateKind::ChatMember { chat: 1, user: 2, from: 3, old: MemberStatus::Left, new: MemberStatus::Member };
+        let other = || UpdateKind::ChatMember {
+            chat: 1,
+            user: 2,
+            from: 3,
+            old: Member::new(MemberStatus::Left),
+            new: Member::new(MemberStatus::Member),
+        };
         let mut queue = UpdateQueue::new(1);
         queue.push(other());
         assert!(queue.is_empty());

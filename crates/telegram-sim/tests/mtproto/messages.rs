@@ -4,7 +4,7 @@ use grammers_tl_types::{enums, functions, types};
 use telegram_sim::world::{ChatKind, MemberStatus, NewChat};
 use telegram_sim::{Sim, SimOptions};
 
-use crate::device::{Device, account, channel, peer, simulator};
+use crate::device::{Device, account, channel, peer, picture, simulator};
 
 fn chat(sim: &Sim, kind: ChatKind, members: &[(i64, MemberStatus)]) -> i64 {
     let title = "A chat".to_owned();
@@ -167,7 +167,7 @@ async fn an_album_is_uploaded_sent_and_downloaded() {
     let bob = account(&sim, "15550002", 2);
     account(&sim, "15550001", 2);
     let alice = Device::signed_in(&sim, "15550001").await;
-    let content: Vec<u8> = (0..600_000u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
+    let content = picture(600_000);
     let mut items: Vec<enums::InputSingleMedia> = Vec::new();
     for (number, random_id) in [(1, 11), (2, 12)] {
         let mut stream = std::io::Cursor::new(&content);
@@ -181,6 +181,17 @@ async fn an_album_is_uploaded_sent_and_downloaded() {
             ttl_seconds: None,
             video: None,
         };
+        let upload = functions::messages::UploadMedia {
+            business_connection_id: None,
+            peer: enums::InputPeer::PeerSelf,
+            media: media.into(),
+        };
+        let enums::MessageMedia::Photo(stored) = alice.invoke(&upload).await.unwrap() else { panic!("a photo") };
+        let Some(enums::Photo::Photo(stored)) = stored.photo else { panic!("a photo") };
+        let id =
+            types::InputPhoto { id: stored.id, access_hash: stored.access_hash, file_reference: stored.file_reference };
+        let media =
+            types::InputMediaPhoto { spoiler: true, live_photo: false, id: id.into(), ttl_seconds: None, video: None };
         let message = format!("caption {number}");
         items.push(types::InputSingleMedia { media: media.into(), random_id, message, entities: None }.into());
     }
@@ -218,11 +229,11 @@ async fn an_album_is_uploaded_sent_and_downloaded() {
             thumb_size: "x".to_owned(),
         }
         .into(),
-        offset: 1024,
+        offset: 4096,
         limit: 4096,
     };
     let enums::upload::File::File(file) = alice.invoke(&get).await.unwrap() else { panic!("no redirect") };
-    assert_eq!(file.bytes, content[1024..5120]);
+    assert_eq!(file.bytes, content[4096..8192]);
 }
 
 fn photo(update: &enums::Update) -> Option<(Option<i64>, types::Photo)> {

@@ -44,8 +44,27 @@ struct Envelope<'a> {
 }
 
 /// Reads an answer. Only JSON proves anything: `ok: true` with a result that makes sense, or `ok: false` with a status
-/// 4xx. Anything else may come from a proxy on the way, or from a server that failed after it had done its work.
-pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8], token: &SecretString) -> Answer<T> {
+/// 4xx. Anything else may come from a proxy on the way, or from a server that failed after it had done its work. But whoever answered
+/// before the whole request was there cannot have done it.
+pub(super) fn read<T: DeserializeOwned>(
+    status: StatusCode,
+    body: &[u8],
+    token: &SecretString,
+    whole_request: bool,
+) -> Answer<T> {
+    match judge(status, body, token) {
+        Answer::Unclear(_) if !whole_request && status == StatusCode::PAYLOAD_TOO_LARGE => Answer::Refused(Failure {
+            status: status.as_u16(),
+            description: "Request Entity Too Large".to_owned(),
+            retry_after: None,
+            migrate_to_chat_id: None,
+        }),
+        Answer::Unclear(reason) if !whole_request => Answer::NothingSent(reason),
+        answer => answer,
+    }
+}
+
+fn judge<T: DeserializeOwned>(status: StatusCode, body: &[u8], token: &SecretString) -> Answer<T> {
     let code = status.as_u16();
     if status.is_server_error() {
         return Answer::Unclear(format!("the Bot API server failed with status {code}"));
@@ -90,11 +109,11 @@ mod tests {
     use http::StatusCode;
     use secrecy::SecretString;
 
-    use super::{Answer, read};
+    use super::{Answer, judge, read};
 
     fn describe(status: u16, body: &str) -> String {
         let token = SecretString::from("1:secret");
-        match read::<bool>(StatusCode::from_u16(status).expect("a status"), body.as_bytes(), &token) {
+        match judge::<bool>(StatusCode::from_u16(status).expect("a status"), body.as_bytes(), &token) {
             Answer::Done(result) => format!("done {result}"),
             Answer::Refused(f) => {
                 format!("refused {} {:?} {:?} {:?}", f.status, f.description, f.retry_after, f.migrate_to_chat_id)
@@ -153,6 +172,17 @@ mod tests {
             let answer = describe(status, body);
             assert!(answer.starts_with("unclear: ") && answer.contains(words), "{status} {body}: {answer}");
         }
+    }
+
+    #[test]
+    fn who_answers_before_the_request_is_whole_has_not_done_it() {
+        let token = SecretString::from("1:secret");
+        let early = |status: u16, body: &str| {
+            read::<bool>(StatusCode::from_u16(status).expect("a status"), body.as_bytes(), &token, false)
+        };
+        assert!(matches!(early(502, "<html>"), Answer::NothingSent(_)));
+        assert!(matches!(early(413, "<html>"), Answer::Refused(failure) if failure.status == 413));
+        assert!(matches!(early(400, r#"{"ok":false}"#), Answer::Refused(failure) if failure.status == 400));
     }
 
     #[test]

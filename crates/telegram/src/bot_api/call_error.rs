@@ -23,6 +23,12 @@ pub enum CallError {
         /// How long to wait.
         after: Duration,
     },
+    /// The chat lives on under another id.
+    #[error("the chat lives on as {chat_id}")]
+    Migrated {
+        /// The id from now on.
+        chat_id: i64,
+    },
     /// The call cannot be done like this.
     #[error("the Bot API refused the call: {description}")]
     Refused {
@@ -42,6 +48,7 @@ impl CallError {
             Self::Unavailable { .. } => "telegram_unreachable",
             Self::Unauthorized { .. } => "token_revoked",
             Self::Wait { .. } => "flood_wait",
+            Self::Migrated { .. } => "chat_migrated",
             Self::Refused { code, .. } => code,
         }
     }

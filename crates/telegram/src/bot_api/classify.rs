@@ -12,6 +12,8 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 
 /// Parts of descriptions, in lower case, and the codes that they mean. The first match counts.
 const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
+    // Its words also name the buttons.
+    ("message is not modified", "message_not_modified"),
     // The recipient.
     ("bot was blocked by the user", "blocked_by_user"),
     ("user_is_blocked", "blocked_by_user"),
@@ -25,7 +27,8 @@ const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
     ("need administrator rights", "not_enough_rights"),
     ("chat_write_forbidden", "not_enough_rights"),
     ("chat_admin_required", "not_enough_rights"),
-    ("chat_send_plain_forbidden", "not_enough_rights"),
+    ("chat_send_", "not_enough_rights"),
+    ("chat_restricted", "not_enough_rights"),
     ("user_banned_in_channel", "not_enough_rights"),
     ("chat not found", "chat_not_found"),
     ("chat_id_invalid", "chat_not_found"),
@@ -48,6 +51,29 @@ const CODES_BY_DESCRIPTION: &[(&str, &str)] = &[
     ("button_", "bad_buttons"),
     ("web page preview", "bad_link_preview"),
     ("webpage_", "bad_link_preview"),
+    ("message thread not found", "topic_not_found"),
+    ("topic_closed", "topic_closed"),
+    ("topic_deleted", "topic_closed"),
+    ("message to forward not found", "message_not_found"),
+    ("message to copy not found", "message_not_found"),
+    ("messages to forward not found", "message_not_found"),
+    ("messages to copy not found", "message_not_found"),
+    ("message to edit not found", "message_not_found"),
+    ("message to delete not found", "message_not_found"),
+    ("message to pin not found", "message_not_found"),
+    ("message to unpin not found", "message_not_found"),
+    ("message_id_invalid", "message_not_found"),
+    ("message can't be", "message_locked"),
+    ("wrong file identifier", "file_reference_expired"),
+    ("wrong remote file identifier", "file_reference_expired"),
+    ("file reference", "file_reference_expired"),
+    ("file_reference_expired", "file_reference_expired"),
+    ("file is too big", "file_too_large"),
+    ("entity too large", "file_too_large"),
+    ("image_process_failed", "bad_media"),
+    ("photo_invalid_dimensions", "bad_media"),
+    ("photo_ext_invalid", "bad_media"),
+    ("voice_messages_forbidden", "voice_forbidden"),
     // The bot.
     ("logged out", "logged_out"),
 ];
@@ -65,6 +91,9 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
         Failure { status: 409, .. } => ("conflict", Verdict::Retry),
         Failure { status, ref description, .. } => match code(status, description) {
             code @ "logged_out" => (code, Verdict::SenderDead),
+            // A chat that it was never in is none for a bot, too: only together do the senders of a channel know that it is gone.
+            code @ "chat_not_found" => (code, Verdict::Barred { gone: true }),
+            code @ ("kicked_from_chat" | "not_enough_rights" | "forbidden") => (code, Verdict::Barred { gone: false }),
             code => (code, Verdict::Fail),
         },
     };
@@ -73,7 +102,10 @@ pub(super) fn refusal(failure: Failure) -> Refusal {
 
 /// The error of a call other than a send that was refused.
 pub(super) fn call_error(failure: Failure) -> CallError {
-    let Failure { status, description, retry_after, .. } = failure;
+    let Failure { status, description, retry_after, migrate_to_chat_id } = failure;
+    if let Some(chat_id) = migrate_to_chat_id {
+        return CallError::Migrated { chat_id };
+    }
     match status {
         429 => CallError::Wait { after: wait(retry_after) },
         401 => CallError::Unauthorized { description },
@@ -88,7 +120,7 @@ fn wait(retry_after: Option<u64>) -> Duration {
     retry_after.map_or(DEFAULT_WAIT, Duration::from_secs)
 }
 
-fn code(status: u16, description: &str) -> &'static str {
+pub(super) fn code(status: u16, description: &str) -> &'static str {
     let description = description.to_lowercase();
     let known = CODES_BY_DESCRIPTION.iter().find(|(part, _)| description.contains(part)).map(|(_, code)| *code);
     known.unwrap_or(if status == 403 { "forbidden" } else { "bad_request" })
@@ -108,21 +140,32 @@ mod tests {
     }
 
     #[test]
+    fn a_chat_that_does_not_let_the_bot_post_may_let_another_one() {
+        for (status, description, code, gone) in [
+            (403, "Forbidden: bot was kicked from the supergroup chat", "kicked_from_chat", false),
+            (403, "Forbidden: bot is not a member of the channel chat", "kicked_from_chat", false),
+            (403, "Forbidden: not enough rights to send text messages to the chat", "not_enough_rights", false),
+            (403, "Forbidden: bot can't send messages to bots", "forbidden", false),
+            (400, "Bad Request: not enough rights to send text messages to the chat", "not_enough_rights", false),
+            (400, "Bad Request: have no rights to send a message", "not_enough_rights", false),
+            (400, "Bad Request: need administrator rights in the channel chat", "not_enough_rights", false),
+            (400, "Bad Request: CHAT_WRITE_FORBIDDEN", "not_enough_rights", false),
+            (400, "Bad Request: CHAT_SEND_PHOTOS_FORBIDDEN", "not_enough_rights", false),
+            (403, "Forbidden: the group chat was deleted", "chat_not_found", true),
+            (400, "Bad Request: chat not found", "chat_not_found", true),
+            (400, "Bad Request: PEER_ID_INVALID", "chat_not_found", true),
+        ] {
+            let refusal = refusal(failure(status, description));
+            assert_eq!((refusal.code, refusal.verdict), (code, Verdict::Barred { gone }), "{description}");
+        }
+    }
+
+    #[test]
     fn messages_that_can_never_be_sent_fail() {
         for (status, description, code) in [
             (403, "Forbidden: bot was blocked by the user", "blocked_by_user"),
             (403, "Forbidden: user is deactivated", "user_deactivated"),
-            (403, "Forbidden: bot was kicked from the supergroup chat", "kicked_from_chat"),
-            (403, "Forbidden: bot is not a member of the channel chat", "kicked_from_chat"),
             (403, "Forbidden: bot can't initiate conversation with a user", "cannot_initiate_conversation"),
-            (403, "Forbidden: not enough rights to send text messages to the chat", "not_enough_rights"),
-            (403, "Forbidden: bot can't send messages to bots", "forbidden"),
-            (400, "Bad Request: not enough rights to send text messages to the chat", "not_enough_rights"),
-            (400, "Bad Request: have no rights to send a message", "not_enough_rights"),
-            (400, "Bad Request: need administrator rights in the channel chat", "not_enough_rights"),
-            (400, "Bad Request: CHAT_WRITE_FORBIDDEN", "not_enough_rights"),
-            (400, "Bad Request: chat not found", "chat_not_found"),
-            (400, "Bad Request: PEER_ID_INVALID", "chat_not_found"),
             (400, "Bad Request: message is too long", "text_too_long"),
             (400, "Bad Request: message text is empty", "text_empty"),
             (400, "Bad Request: can't parse entities: something at byte offset 5", "bad_entities"),
@@ -130,7 +173,7 @@ mod tests {
             (400, "Bad Request: inline keyboard button URL 'x' is invalid: Wrong HTTP URL", "bad_buttons"),
             (400, "Bad Request: BUTTON_DATA_INVALID", "bad_buttons"),
             (400, "Bad Request: something new", "bad_request"),
-            (413, "Request Entity Too Large", "bad_request"),
+            (413, "Request Entity Too Large", "file_too_large"),
             (400, "", "bad_request"),
         ] {
             let refusal = refusal(failure(status, description));
@@ -184,6 +227,10 @@ mod tests {
             (failure(400, "chat not found"), refused("chat_not_found", 400, "chat not found")),
             (failure(403, "no"), refused("forbidden", 403, "no")),
             (failure(409, "Conflict"), refused("conflict", 409, "Conflict")),
+            (
+                Failure { migrate_to_chat_id: Some(-1001), ..failure(400, "group chat was upgraded") },
+                CallError::Migrated { chat_id: -1001 },
+            ),
             (
                 Failure { retry_after: Some(3), ..failure(429, "Too Many Requests") },
                 CallError::Wait { after: Duration::from_secs(3) },

@@ -1,12 +1,15 @@
 //! One HTTP exchange with a Bot API server.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
@@ -14,6 +17,8 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
+
+use super::form::Form;
 
 /// How long a TCP connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +29,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 1024 * 1024;
 /// How much later than it was asked to a server may answer a long poll: a line that broke silently is noticed by that.
 const LATE_BY: Duration = Duration::from_secs(10);
+/// Bytes a second: an upload that is slower than this is given up.
+const SLOWEST_UPLOAD: u64 = 128 * 1024;
 /// A hundred updates with long texts, each with the message that it answers.
 const MAX_UPDATES: usize = 16 * 1024 * 1024;
 
@@ -43,7 +50,12 @@ pub enum SetupError {
 /// What came of one request.
 pub(super) enum Exchange {
     /// The server answered in full.
-    Answered { status: StatusCode, body: Bytes },
+    Answered {
+        status: StatusCode,
+        body: Bytes,
+        /// Whether the whole request was handed to the connection before.
+        whole_request: bool,
+    },
     /// Certainly not a byte of the request was written.
     NothingSent(String),
     /// The request, or a part of it, was written, and no whole answer came back.
@@ -52,9 +64,30 @@ pub(super) enum Exchange {
     BadToken,
 }
 
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What is posted.
+struct Post {
+    content_type: HeaderValue,
+    /// Where the body does not know it.
+    length: Option<u64>,
+    body: Body,
+    /// Whether the last byte of the body was handed to the connection; see [`Form::complete`].
+    complete: Arc<AtomicBool>,
+}
+
+impl Post {
+    fn json(body: Vec<u8>) -> Self {
+        let body = Full::from(body).map_err(|never| match never {}).boxed_unsync();
+        // Its one chunk may leave at any moment.
+        let complete = Arc::new(AtomicBool::new(true));
+        Self { content_type: HeaderValue::from_static("application/json"), length: None, body, complete }
+    }
+}
+
 /// The shared connections to one server.
 pub(super) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
     /// The address without a slash at the end.
     base: String,
     timeout: Duration,
@@ -89,7 +122,20 @@ impl Http {
 
     /// Calls a method with a JSON body. Bounded by the time-out; never repeated.
     pub(super) async fn post(&self, token: &SecretString, method: &str, body: Vec<u8>) -> Exchange {
-        self.post_within(token, method, body, self.timeout, MAX_ANSWER).await
+        self.post_within(token, method, Post::json(body), self.timeout, MAX_ANSWER).await
+    }
+
+    /// Calls a method with a form. The time grows with the files; never repeated.
+    ///
+    /// An exchange that breaks off before the whole form was handed to the connection proves that nothing was done: what the server
+    /// has is shorter than announced and without the boundary that ends the form, which is no request.
+    pub(super) async fn post_form(&self, token: &SecretString, method: &str, form: Form) -> Exchange {
+        let Ok(content_type) = HeaderValue::try_from(form.content_type) else {
+            return Exchange::NothingSent("the form has no valid boundary".to_owned());
+        };
+        let time = self.timeout + Duration::from_secs(form.file_bytes / SLOWEST_UPLOAD);
+        let post = Post { content_type, length: Some(form.length), body: form.body, complete: form.complete };
+        self.post_within(token, method, post, time, MAX_ANSWER).await
     }
 
     /// The same for a call that the server may answer as late as after `hold`, and at length.
@@ -100,36 +146,47 @@ impl Http {
         body: Vec<u8>,
         hold: Duration,
     ) -> Exchange {
-        self.post_within(token, method, body, hold + self.timeout.min(LATE_BY), MAX_UPDATES).await
+        self.post_within(token, method, Post::json(body), hold + self.timeout.min(LATE_BY), MAX_UPDATES).await
     }
 
     async fn post_within(
         &self,
         token: &SecretString,
         method: &str,
-        body: Vec<u8>,
+        post: Post,
         time: Duration,
         longest: usize,
     ) -> Exchange {
         let Some(uri) = self.uri(token, method) else { return Exchange::BadToken };
-        let mut request = Request::new(Full::from(body));
+        let Post { content_type, length, body, complete } = post;
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+        if let Some(length) = length {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         // Set when a connection is chosen, just before the request is handed to it: as long as it is not, not a byte
         // can have been written.
         let connection = capture_connection(&mut request);
         let result = tokio::time::timeout(time, self.exchange(request, longest)).await;
         let was_connected = connection.connection_metadata().is_some();
+        let whole_request = complete.load(Ordering::SeqCst);
         match result {
-            Ok(Ok((status, body))) => Exchange::Answered { status, body },
+            Ok(Ok((status, body))) => Exchange::Answered { status, body, whole_request },
             Ok(Err(error)) if !was_connected => {
                 Exchange::NothingSent(format!("the Bot API server cannot be reached: {}", error.cause()))
             }
             Ok(Err(error)) if error.is_canceled() => {
                 Exchange::NothingSent("the Bot API server closed the connection before the request".to_owned())
             }
+            Ok(Err(error)) if !whole_request => {
+                Exchange::NothingSent(format!("the upload broke off before its end: {}", error.cause()))
+            }
             Ok(Err(error)) => Exchange::Unclear(error.reason()),
+            Err(_) if !whole_request => {
+                Exchange::NothingSent(format!("the upload did not end within {} s", time.as_secs_f64()))
+            }
             Err(_) if !was_connected => {
                 Exchange::NothingSent(format!("no connection to the Bot API server within {} s", time.as_secs_f64()))
             }
@@ -137,7 +194,7 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, longest: usize) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(&self, request: Request<Body>, longest: usize) -> Result<(StatusCode, Bytes), Failure> {
         let response = self.client.request(request).await.map_err(Failure::Request)?;
         let status = response.status();
         match Limited::new(response.into_body(), longest).collect().await {

@@ -1,8 +1,10 @@
 //! Client of the Bot API, for one server and any number of bots.
 //!
 //! - `http` makes one exchange over the shared connections and says whether it is certain that nothing was sent;
+//! - `send`: sending, as calls that `content` writes, with files as `form`; `change`: what is done with a message afterwards;
 //! - `answer` reads what the server answered, and says whether that proves anything;
 //! - `classify` gives a refusal its stable code and decides what follows from it;
+//! - `chats` asks what a chat is, and what a bot may do there;
 //! - [`CallError`] is how calls other than sends fail; sends end in a [`platform::Outcome`].
 //!
 //! The client never repeats a request: only its caller knows whether that would send something twice. A bot's token
@@ -10,8 +12,13 @@
 
 mod answer;
 mod call_error;
+mod change;
+mod chats;
 mod classify;
+mod content;
+mod form;
 mod http;
+mod send;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -20,7 +27,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::{Options, Outcome, Refusal, TextContent, Verdict};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +40,7 @@ pub(crate) use self::http::tls;
 
 use self::answer::Answer;
 use self::http::{Exchange, Http};
-use self::types::{DeleteWebhook, GetChat, GetUpdates, NoParameters, SendMessage, SentMessage};
+use self::types::{DeleteWebhook, GetChat, GetUpdates, NoParameters};
 
 /// A Bot API server. Cheap to clone: clones share their connections.
 #[derive(Clone)]
@@ -56,23 +62,6 @@ impl BotApi {
     /// [`SetupError`] when the address cannot be one of a Bot API server, or when the system has no root certificates.
     pub fn new(base_url: &str, request_timeout: Duration) -> Result<Self, SetupError> {
         Ok(Self { http: Arc::new(Http::new(base_url, request_timeout)?) })
-    }
-
-    /// Sends a text to a chat.
-    pub async fn send_message(
-        &self,
-        token: &SecretString,
-        chat_id: i64,
-        content: &TextContent,
-        options: &Options,
-    ) -> Outcome {
-        match self.exchange(token, "sendMessage", &SendMessage::new(chat_id, content, options)).await {
-            Answer::Done(SentMessage { message_id }) => Outcome::Sent { platform_message_ids: vec![message_id] },
-            Answer::Refused(failure) => Outcome::Refused(classify::refusal(failure)),
-            Answer::NothingSent(reason) => refused("telegram_unreachable", reason, Verdict::Retry),
-            Answer::BadToken => refused("token_revoked", BAD_TOKEN.to_owned(), Verdict::SenderDead),
-            Answer::Unclear(reason) => Outcome::Unknown { reason },
-        }
     }
 
     /// Who the bot is.
@@ -157,7 +146,7 @@ impl BotApi {
 
 fn read<T: DeserializeOwned>(exchange: Exchange, token: &SecretString) -> Answer<T> {
     match exchange {
-        Exchange::Answered { status, body } => answer::read(status, &body, token),
+        Exchange::Answered { status, body, whole_request } => answer::read(status, &body, token, whole_request),
         Exchange::NothingSent(reason) => Answer::NothingSent(reason),
         Exchange::Unclear(reason) => Answer::Unclear(reason),
         Exchange::BadToken => Answer::BadToken,
@@ -174,7 +163,3 @@ fn result<T>(answer: Answer<T>) -> Result<T, CallError> {
 }
 
 const BAD_TOKEN: &str = "the token does not have the form of a bot token";
-
-fn refused(code: &'static str, description: String, verdict: Verdict) -> Outcome {
-    Outcome::Refused(Refusal { code, description, verdict })
-}

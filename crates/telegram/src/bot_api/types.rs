@@ -1,6 +1,6 @@
 //! Parameters and results of calls, in the shape of the [Bot API](https://core.telegram.org/bots/api).
 
-use platform::{Button, Entity, LinkPreview, Options, TextContent};
+use platform::MediaKind;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -109,51 +109,53 @@ pub(super) struct DeleteWebhook {
     pub drop_pending_updates: bool,
 }
 
-#[derive(Serialize)]
-pub(super) struct SendMessage<'a> {
-    chat_id: i64,
-    text: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    entities: &'a [Entity],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_parameters: Option<ReplyParameters>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    disable_notification: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    protect_content: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link_preview_options: Option<&'a LinkPreview>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_markup: Option<InlineKeyboard<'a>>,
+/// What a call that sends answers: a message, or several; copies have an id only.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Sent {
+    One(Box<SentMessage>),
+    Several(Vec<SentMessage>),
 }
 
-#[derive(Serialize)]
-struct ReplyParameters {
-    message_id: i64,
-}
-
-#[derive(Serialize)]
-struct InlineKeyboard<'a> {
-    inline_keyboard: &'a [Vec<Button>],
-}
-
-impl<'a> SendMessage<'a> {
-    pub(super) fn new(chat_id: i64, content: &'a TextContent, options: &'a Options) -> Self {
-        let buttons = (!options.buttons.is_empty()).then_some(InlineKeyboard { inline_keyboard: &options.buttons });
-        Self {
-            chat_id,
-            text: &content.text.text,
-            entities: &content.text.entities,
-            reply_parameters: options.reply_to.map(|message_id| ReplyParameters { message_id }),
-            disable_notification: options.silent,
-            protect_content: options.protected,
-            link_preview_options: content.link_preview.as_ref(),
-            reply_markup: buttons,
+impl Sent {
+    pub(super) fn messages(self) -> Vec<SentMessage> {
+        match self {
+            Self::One(message) => vec![*message],
+            Self::Several(messages) => messages,
         }
     }
 }
 
+/// A message that was sent, as far as it matters: its id, and the server's ids of its files.
 #[derive(Deserialize)]
 pub(super) struct SentMessage {
     pub message_id: i64,
+    #[serde(default)]
+    photo: Vec<SentFile>,
+    video: Option<SentFile>,
+    document: Option<SentFile>,
+    audio: Option<SentFile>,
+    voice: Option<SentFile>,
+    animation: Option<SentFile>,
+}
+
+#[derive(Deserialize)]
+struct SentFile {
+    file_id: String,
+}
+
+impl SentMessage {
+    /// The server's id of the medium; `None` when it made something else of the file.
+    pub(super) fn file_id(self, kind: MediaKind) -> Option<String> {
+        let file = match kind {
+            MediaKind::Photo => self.photo.into_iter().last(),
+            MediaKind::Video => self.video,
+            // An animation is told as a document, too.
+            MediaKind::Document => self.document.filter(|_| self.animation.is_none()),
+            MediaKind::Audio => self.audio,
+            MediaKind::Voice => self.voice,
+            MediaKind::Animation => self.animation,
+        };
+        file.map(|file| file.file_id)
+    }
 }

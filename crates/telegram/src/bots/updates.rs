@@ -73,7 +73,13 @@ pub struct Update {
     pub data: Value,
     /// A group became a supergroup: its id before and now.
     pub moved: Option<(i64, i64)>,
+    /// The chat that is another one now, or in which the bot has other rights.
+    pub changed_chat: Option<i64>,
 }
+
+/// Notices of a chat that it is another one now.
+const CHANGES: &[&str] =
+    &["new_chat_title", "new_chat_photo", "delete_chat_photo", "migrate_from_chat_id", "supergroup_chat_created"];
 
 impl Update {
     /// What is kept of an update that cannot be read or stored: that there was one.
@@ -83,7 +89,7 @@ impl Update {
 
     fn new(id: i64, event: &'static str, mut data: Value) -> Self {
         data["update_id"] = id.into();
-        Self { id, event, data, moved: None }
+        Self { id, event, data, moved: None, changed_chat: None }
     }
 }
 
@@ -101,6 +107,7 @@ pub fn read(json: &str) -> Option<Update> {
     let Some(kind) = known.or_else(|| fields.keys().next().cloned()) else { return Some(Update::unreadable(id)) };
     let mut content = fields.remove(&kind).unwrap_or_default();
     clean(&mut content);
+    let changed_chat = changed_chat(&kind, &content);
     let told = match kind.as_str() {
         "message" | "channel_post" => message(id, &content, "bot.message_new"),
         "edited_message" | "edited_channel_post" => message(id, &content, "bot.message_edited"),
@@ -108,7 +115,16 @@ pub fn read(json: &str) -> Option<Update> {
         "callback_query" => callback_query(id, &content),
         _ => None,
     };
-    Some(told.unwrap_or_else(|| other(id, &kind, &content, json.len())))
+    Some(Update { changed_chat, ..told.unwrap_or_else(|| other(id, &kind, &content, json.len())) })
+}
+
+fn changed_chat(kind: &str, content: &Value) -> Option<i64> {
+    let is_notice = match kind {
+        "my_chat_member" => true,
+        "message" | "channel_post" => CHANGES.iter().any(|name| !content[*name].is_null()),
+        _ => false,
+    };
+    content["chat"]["id"].as_i64().filter(|id| is_notice && *id < 0)
 }
 
 fn other(id: i64, kind: &str, content: &Value, length: usize) -> Update {
@@ -266,7 +282,7 @@ mod tests {
             "chat": { "id": -5 }, "from": { "id": 7 }, "date": 1, "old_chat_member": { "status": "left", "user": { "id": 9 } },
             "new_chat_member": { "status": "administrator", "user": { "id": 9 }, "can_post_messages": true, "is_anonymous": false },
         }}));
-        assert_eq!(update.event, "bot.membership");
+        assert_eq!((update.event, update.changed_chat), ("bot.membership", Some(-5)));
         assert_eq!(
             update.data,
             json!({
@@ -283,6 +299,16 @@ mod tests {
             (&told(&restricted(false)).data["member"], &told(&restricted(false)).data["own"]),
             (&json!(false), &json!(false))
         );
+    }
+
+    #[test]
+    fn a_chat_that_changed_is_told() {
+        let notice = |kind: &str, name: &str| {
+            told(&json!({ "update_id": 1, kind: { "message_id": 1, "date": 1, "chat": { "id": -5 }, name: "x" } }))
+        };
+        assert_eq!(notice("message", "new_chat_title").changed_chat, Some(-5));
+        assert_eq!(notice("channel_post", "new_chat_title").changed_chat, Some(-5));
+        assert_eq!(notice("message", "text").changed_chat, None);
     }
 
     #[test]

@@ -1,9 +1,5 @@
 //! How a single call to Telegram can fail, free of the library's types.
 
-use std::io::ErrorKind;
-
-use grammers_mtsender::{InvocationError, RpcError};
-
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallError {
@@ -16,7 +12,7 @@ pub(crate) enum CallError {
         /// That number.
         value: Option<u32>,
     },
-    /// There was no connection to send it on.
+    /// There was no connection to send it on: no byte of it left.
     Unreachable(String),
     /// There was none because the proxy does not let us in.
     ProxyRefused(String),
@@ -25,6 +21,17 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// An error of Telegram: the number in its name, such as a number of seconds, is taken out.
+    pub(super) fn from_rpc(code: i32, message: &str) -> Self {
+        let mut numbers = message.split(|c: char| !c.is_ascii_digit());
+        match numbers.find_map(|digits| Some((digits, digits.parse().ok()?))) {
+            None => Self::Rpc { code, name: message.to_owned(), value: None },
+            Some((digits, value)) => {
+                Self::Rpc { code, name: message.replace(&format!("_{digits}"), ""), value: Some(value) }
+            }
+        }
+    }
+
     /// Is it this error of Telegram?
     pub(super) fn is(&self, error: &str) -> bool {
         matches!(self, Self::Rpc { name, .. } if name == error)
@@ -39,32 +46,25 @@ impl CallError {
     }
 }
 
-impl From<InvocationError> for CallError {
-    fn from(error: InvocationError) -> Self {
-        match error {
-            InvocationError::Rpc(RpcError { code, name, value, .. }) => Self::Rpc { code, name, value },
-            InvocationError::Authentication(_) => {
-                Self::Unreachable("the exchange of keys with the data centre failed".to_owned())
-            }
-            InvocationError::InvalidDc => Self::Unreachable("there is no such data centre".to_owned()),
-            // The library says this of a proxy only, before anything is sent.
-            InvocationError::Io(error) if error.kind() == ErrorKind::ConnectionAborted => proxy(&error.to_string()),
-            InvocationError::Io(error) => Self::NoAnswer(format!("the connection broke: {error}")),
-            InvocationError::Transport(error) => Self::NoAnswer(format!("the connection broke: {error}")),
-            InvocationError::Deserialize(_) => Self::NoAnswer("the answer cannot be read".to_owned()),
-            InvocationError::Dropped(_) | InvocationError::Session(_) => {
-                Self::NoAnswer("the connection was closed".to_owned())
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_taken_out_of_names() {
+        for (message, name, value) in [
+            ("CHAT_INVALID", "CHAT_INVALID", None),
+            ("FLOOD_WAIT_31", "FLOOD_WAIT", Some(31)),
+            ("INTERDC_2_CALL_ERROR", "INTERDC_CALL_ERROR", Some(2)),
+            ("USER_MIGRATE_99999999999", "USER_MIGRATE_99999999999", None),
+        ] {
+            assert_eq!(CallError::from_rpc(400, message), CallError::Rpc { code: 400, name: name.to_owned(), value });
         }
     }
-}
 
-/// Why the proxy made no connection. That it refuses us is known by the words only.
-fn proxy(words: &str) -> CallError {
-    let refused = ["auth", "Auth", "ruleset"].iter().any(|word| words.contains(word));
-    if refused {
-        CallError::ProxyRefused(format!("the proxy refused: {words}"))
-    } else {
-        CallError::Unreachable(format!("there is no connection through the proxy: {words}"))
+    #[test]
+    fn a_migration_names_its_data_center() {
+        assert_eq!(CallError::from_rpc(303, "PHONE_MIGRATE_4").migrate_to(), Some(4));
+        assert_eq!(CallError::from_rpc(400, "PHONE_MIGRATE_4").migrate_to(), None);
     }
 }

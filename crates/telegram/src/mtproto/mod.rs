@@ -6,7 +6,8 @@
 //! - [`account`]: a logged-in account that sends and receives;
 //! - [`options`]: how a client presents itself and where it connects to;
 //! - [`peer`]: who a message can be sent to;
-//! - [`problem`]: what can go wrong, as stable codes.
+//! - [`problem`]: what can go wrong, as stable codes;
+//! - `connect`, `lines`, `line`: the connections of a session, from the owner down to the socket; `incoming`: what Telegram tells on them.
 //!
 //! The types of the client library stay inside this module: everything public here is our own.
 
@@ -15,6 +16,9 @@ pub mod auth_key;
 mod call;
 mod connect;
 pub mod import;
+mod incoming;
+mod line;
+mod lines;
 pub mod login;
 pub mod options;
 pub mod peer;

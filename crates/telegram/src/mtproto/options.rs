@@ -1,6 +1,5 @@
 //! How a client presents itself and where it connects to.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -77,8 +76,8 @@ pub enum ProxyError {
     /// Port 0.
     #[error("the proxy needs a port from 1 to 65535")]
     Port,
-    /// Characters that would be changed on their way to the proxy.
-    #[error("user name and password of the proxy may hold letters, digits and - . _ ~ ! $ & ( ) * + , only")]
+    /// Longer than the protocol can say, or empty.
+    #[error("user name and password of the proxy need 1 to 255 bytes each")]
     Credentials,
 }
 
@@ -93,32 +92,28 @@ impl Socks5 {
             return Err(ProxyError::Port);
         }
         if let Some((user, password)) = &credentials
-            && (user.is_empty() || !passes_unchanged(user) || !passes_unchanged(password.expose_secret()))
+            && !(fits(user) && fits(password.expose_secret()))
         {
             return Err(ProxyError::Credentials);
         }
         Ok(Self { host: host.to_owned(), port, credentials })
     }
 
-    /// The address of the proxy, looked up here: what the library would do instead cannot report its failure.
+    /// The address of the proxy.
     pub(super) async fn resolve(&self) -> std::io::Result<SocketAddr> {
         let mut addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         addresses.next().ok_or_else(|| std::io::Error::other("the name of the proxy has no address"))
     }
 
-    pub(super) fn url(&self, address: SocketAddr) -> String {
-        let mut url = String::from("socks5://");
-        if let Some((user, password)) = &self.credentials {
-            let _ = write!(url, "{user}:{}@", password.expose_secret());
-        }
-        let _ = write!(url, "{address}");
-        url
+    /// User name and password, where the proxy asks for them.
+    pub(super) fn credentials(&self) -> Option<(&str, &SecretString)> {
+        self.credentials.as_ref().map(|(user, password)| (user.as_str(), password))
     }
 }
 
-/// The library hands on user name and password as they stand in an address, still percent-encoded.
-fn passes_unchanged(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!$&()*+,".contains(c))
+/// SOCKS5 has one byte for the length.
+fn fits(text: &str) -> bool {
+    (1..=255).contains(&text.len())
 }
 
 #[cfg(test)]
@@ -130,19 +125,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_becomes_the_address_that_the_library_takes() {
-        let proxy = proxy("127.0.0.1", "me", "s3cret!").unwrap();
-        assert_eq!(proxy.url(proxy.resolve().await.unwrap()), "socks5://me:s3cret!@127.0.0.1:1080");
+    async fn a_proxy_is_found_by_address_or_name() {
+        let with_password = proxy("127.0.0.1", "me", "s3cret @:%").unwrap();
+        assert_eq!(with_password.resolve().await.unwrap().to_string(), "127.0.0.1:1080");
+        let (user, password) = with_password.credentials().unwrap();
+        assert_eq!((user, password.expose_secret()), ("me", "s3cret @:%"));
         let open = Socks5::new("::1", 1, None).unwrap();
-        assert_eq!(open.url(open.resolve().await.unwrap()), "socks5://[::1]:1");
+        assert_eq!(open.resolve().await.unwrap().to_string(), "[::1]:1");
+        assert!(open.credentials().is_none());
     }
 
     #[test]
     fn unusable_proxies_are_refused() {
         assert_eq!(proxy("", "a", "b").unwrap_err(), ProxyError::Host);
         assert_eq!(proxy("a/b", "a", "b").unwrap_err(), ProxyError::Host);
-        assert_eq!(proxy("h", "a@b", "b").unwrap_err(), ProxyError::Credentials);
-        assert_eq!(proxy("h", "a", "50%").unwrap_err(), ProxyError::Credentials);
+        assert_eq!(proxy("h", "a", "").unwrap_err(), ProxyError::Credentials);
+        assert_eq!(proxy("h", "a", &"b".repeat(256)).unwrap_err(), ProxyError::Credentials);
         assert_eq!(proxy("h", "", "b").unwrap_err(), ProxyError::Credentials);
         assert_eq!(Socks5::new("h", 0, None).unwrap_err(), ProxyError::Port);
     }

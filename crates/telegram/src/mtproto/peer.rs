@@ -151,36 +151,6 @@ impl CachedPeer {
         Some(Self(id, hash, class))
     }
 
-    /// Is it the logged-in user? `is_self` is told by the session, which holds that apart.
-    pub(super) fn to_grammers(self, is_self: bool) -> PeerInfo {
-        let Self(id, hash, class) = self;
-        let auth = hash.map(PeerAuth::from_hash);
-        match id.kind() {
-            GrammersKind::User => PeerInfo::User {
-                id: id.bare(),
-                auth,
-                bot: match class {
-                    Class::Bot => Some(true),
-                    Class::User => Some(false),
-                    _ => None,
-                },
-                is_self: Some(is_self),
-            },
-            GrammersKind::Chat => PeerInfo::Chat { id: id.bare() },
-            GrammersKind::Channel => PeerInfo::Channel {
-                id: id.bare(),
-                auth,
-                kind: match class {
-                    Class::Broadcast => Some(ChannelKind::Broadcast),
-                    Class::Supergroup => Some(ChannelKind::Megagroup),
-                    Class::Gigagroup => Some(ChannelKind::Gigagroup),
-                    Class::Community => Some(ChannelKind::Community),
-                    _ => None,
-                },
-            },
-        }
-    }
-
     /// The access hash, when the server gave one.
     pub(super) fn access_hash(self) -> Option<i64> {
         self.1
@@ -242,16 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn peers_pass_through_the_form_of_the_library() {
-        for class in [Class::Broadcast, Class::Supergroup, Class::Gigagroup, Class::Community, Class::Unknown] {
+    fn peers_are_taken_over_from_the_library() {
+        let hash = Some(PeerAuth::from_hash(1));
+        for (kind, class) in [
+            (Some(ChannelKind::Broadcast), Class::Broadcast),
+            (Some(ChannelKind::Megagroup), Class::Supergroup),
+            (Some(ChannelKind::Gigagroup), Class::Gigagroup),
+            (Some(ChannelKind::Community), Class::Community),
+            (None, Class::Unknown),
+        ] {
             let peer = CachedPeer(PeerId::channel(9).unwrap(), Some(1), class);
-            assert_eq!(CachedPeer::from_grammers(&peer.to_grammers(false)), Some(peer));
+            assert_eq!(CachedPeer::from_grammers(&PeerInfo::Channel { id: 9, auth: hash, kind }), Some(peer));
         }
-        for class in [Class::User, Class::Bot, Class::Unknown] {
-            let peer = CachedPeer(PeerId::user(9).unwrap(), None, class);
-            assert_eq!(CachedPeer::from_grammers(&peer.to_grammers(true)), Some(peer));
+        for (bot, class) in [(Some(true), Class::Bot), (Some(false), Class::User), (None, Class::Unknown)] {
+            let peer = CachedPeer(PeerId::user(9).unwrap(), Some(1), class);
+            let info = PeerInfo::User { id: 9, auth: hash, bot, is_self: None };
+            assert_eq!(CachedPeer::from_grammers(&info), Some(peer));
         }
         let group = CachedPeer(PeerId::group(9).unwrap(), None, Class::Unknown);
-        assert_eq!(CachedPeer::from_grammers(&group.to_grammers(false)), Some(group));
+        assert_eq!(CachedPeer::from_grammers(&PeerInfo::Chat { id: 9 }), Some(group));
     }
 }

@@ -55,6 +55,16 @@ impl Problem {
         }
     }
 
+    /// Does the chat not let this account post, while it may let another one? `Some(true)` where it does not even exist, as far as this
+    /// account can tell.
+    pub fn barred(&self) -> Option<bool> {
+        match self.code {
+            "chat_not_found" => Some(true),
+            "kicked_from_chat" | "not_enough_rights" => Some(false),
+            _ => None,
+        }
+    }
+
     /// Does the account need its owner: a new login, or nothing can help?
     pub fn is_dead(&self) -> bool {
         matches!(self.kind, Kind::SessionDead | Kind::AccountClosed)
@@ -137,16 +147,32 @@ fn message_code(name: &str) -> Option<&'static str> {
         "CHAT_ADMIN_REQUIRED"
         | "CHAT_GUEST_SEND_FORBIDDEN"
         | "CHAT_RESTRICTED"
-        | "CHAT_SEND_PLAIN_FORBIDDEN"
         | "CHAT_WRITE_FORBIDDEN"
         | "USER_BANNED_IN_CHANNEL" => "not_enough_rights",
+        // CHAT_SEND_PHOTOS_FORBIDDEN and the like: one for each kind of content.
+        name if name.starts_with("CHAT_SEND_") && name.ends_with("_FORBIDDEN") => "not_enough_rights",
+        "INVITE_HASH_EMPTY" | "INVITE_HASH_EXPIRED" | "INVITE_HASH_INVALID" => "invite_expired",
+        "INVITE_REQUEST_SENT" => "invite_requested",
+        "CHANNELS_TOO_MUCH" => "too_many_chats",
+        "USERS_TOO_MUCH" => "chat_full",
         "USER_IS_BLOCKED" | "YOU_BLOCKED_USER" => "blocked_by_user",
         "PRIVACY_PREMIUM_REQUIRED" => "premium_required",
         "ALLOW_PAYMENT_REQUIRED" => "payment_required",
         "MESSAGE_AUTHOR_REQUIRED" | "MESSAGE_DELETE_FORBIDDEN" | "MESSAGE_EDIT_TIME_EXPIRED" => "message_locked",
-        "MESSAGE_ID_INVALID" => "message_not_found",
+        "MESSAGE_ID_INVALID" | "MESSAGE_IDS_EMPTY" => "message_not_found",
         "MESSAGE_EMPTY" => "text_empty",
-        "MESSAGE_TOO_LONG" => "text_too_long",
+        "MEDIA_CAPTION_TOO_LONG" | "MESSAGE_TOO_LONG" => "text_too_long",
+        "FILE_PARTS_INVALID" | "FILE_PART_TOO_BIG" | "FILE_TOO_BIG" => "file_too_large",
+        "IMAGE_PROCESS_FAILED"
+        | "MEDIA_EMPTY"
+        | "MEDIA_INVALID"
+        | "PHOTO_EXT_INVALID"
+        | "PHOTO_INVALID"
+        | "PHOTO_INVALID_DIMENSIONS"
+        | "PHOTO_SAVE_FILE_INVALID"
+        | "VIDEO_CONTENT_TYPE_INVALID" => "bad_media",
+        "CHAT_FORWARDS_RESTRICTED" => "forwards_restricted",
+        "VOICE_MESSAGES_FORBIDDEN" => "voice_forbidden",
         "ENTITIES_TOO_LONG" | "ENTITY_BOUNDS_INVALID" | "ENTITY_MENTION_USER_INVALID" => "bad_entities",
         "REPLY_MESSAGE_ID_INVALID" | "REPLY_TO_INVALID" => "reply_not_found",
         "TOPIC_CLOSED" | "TOPIC_DELETED" => "topic_closed",
@@ -208,6 +234,8 @@ mod tests {
             ("CHAT_WRITE_FORBIDDEN", "not_enough_rights"),
             ("CHAT_ADMIN_REQUIRED", "not_enough_rights"),
             ("USER_BANNED_IN_CHANNEL", "not_enough_rights"),
+            ("CHAT_SEND_PHOTOS_FORBIDDEN", "not_enough_rights"),
+            ("INVITE_HASH_EXPIRED", "invite_expired"),
             ("NEVER_SEEN_BEFORE", "telegram_refused"),
         ] {
             let problem = problem(400, name, None);

@@ -1,14 +1,10 @@
-//! The session of a connected client: in memory, shared with the library, exported to be stored.
+//! The session of a connected client: in memory, shared by its connections, exported to be stored.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use grammers_session::BoxFuture;
-use grammers_session::types::{
-    ChannelState, DcOption, PeerAuth, PeerId as GrammersId, PeerInfo, UpdateState as Progress, UpdatesState,
-};
+use grammers_session::types::{ChannelState, UpdatesState};
 use tokio::sync::watch;
 
 use super::auth_key::AuthKey;
@@ -96,6 +92,47 @@ impl Session {
         self.lock().data.home_dc
     }
 
+    pub(super) fn set_home_dc(&self, dc_id: i32) {
+        self.change(|state| replace(&mut state.data.home_dc, dc_id, Change::Keys));
+    }
+
+    pub(super) fn data_center(&self, dc_id: i32) -> Option<DataCenter> {
+        self.lock().data.data_centers.get(&dc_id).cloned()
+    }
+
+    /// A key was agreed on with a data centre.
+    pub(super) fn set_key(&self, dc_id: i32, key: AuthKey) {
+        self.change(|state| match state.data.data_centers.get_mut(&dc_id) {
+            Some(center) => replace(&mut center.auth_key, Some(key), Change::Keys),
+            None => Change::None,
+        });
+    }
+
+    /// A data centre is at this address now; those of a test server stay where they are.
+    pub(super) fn learn_address(&self, dc_id: i32, address: SocketAddr) {
+        self.change(|state| {
+            let known = state.data.data_centers.get(&dc_id);
+            let mut center = known.cloned().unwrap_or(NOWHERE);
+            match address {
+                SocketAddr::V4(v4) => {
+                    center.ipv4 = v4;
+                    if center.ipv6.ip().is_unspecified() {
+                        center.ipv6 = mapped(v4);
+                    }
+                }
+                SocketAddr::V6(v6) => center.ipv6 = v6,
+            }
+            if let Some(pinned) = self.pinned {
+                pin(&mut center, pinned);
+            }
+            match state.data.data_centers.insert(dc_id, center.clone()) {
+                Some(old) if old == center => Change::None,
+                Some(_) => Change::Progress,
+                None => Change::Keys,
+            }
+        });
+    }
+
     pub(super) fn set_user(&self, user: SelfUser) {
         self.change(|state| replace(&mut state.data.user, Some(user), Change::Keys));
     }
@@ -111,6 +148,24 @@ impl Session {
             state.received = None;
             replace(&mut state.data.updates, updates, Change::Progress)
         });
+    }
+
+    /// Up to where updates were handled, in the library's form.
+    pub(super) fn progress(&self) -> UpdatesState {
+        let known = self.lock().data.updates.clone();
+        // The library cannot start from a state without the common position: then a new one is asked for.
+        let UpdateState { pts, qts, date, seq, channels } = if known.pts == 0 { UpdateState::default() } else { known };
+        let channels = channels.into_iter().map(|(id, pts)| ChannelState { id, pts }).collect();
+        UpdatesState { pts, qts, date, seq, channels }
+    }
+
+    /// Up to where updates were received; they count when [`Session::confirm_received`] says that they are handled.
+    pub(super) fn set_received(&self, progress: UpdatesState) {
+        let UpdatesState { pts, qts, date, seq, channels } = progress;
+        let channels = channels.into_iter().map(|channel| (channel.id, channel.pts)).collect();
+        let received = UpdateState { pts, qts, date, seq, channels };
+        let mut state = self.lock();
+        state.received = (received != state.data.updates).then_some(received);
     }
 
     /// What lies between the updates that were received and those that were handled: how far each stream has moved.
@@ -149,19 +204,6 @@ impl Session {
                 revision.keys += u64::from(change == Change::Keys);
             });
         }
-    }
-
-    fn set_data_center(&self, option: &DcOption) {
-        let mut center =
-            DataCenter { ipv4: option.ipv4, ipv6: option.ipv6, auth_key: option.auth_key.map(AuthKey::from) };
-        if let Some(address) = self.pinned {
-            pin(&mut center, address);
-        }
-        self.change(|state| match state.data.data_centers.insert(option.id, center.clone()) {
-            Some(old) if old == center => Change::None,
-            Some(old) if old.auth_key == center.auth_key => Change::Progress,
-            _ => Change::Keys,
-        });
     }
 }
 
@@ -214,11 +256,22 @@ fn replace<T: PartialEq>(place: &mut T, value: T, change: Change) -> Change {
     change
 }
 
+/// A data centre of which nothing is known yet.
+const NOWHERE: DataCenter = DataCenter {
+    ipv4: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+    ipv6: SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0),
+    auth_key: None,
+};
+
+fn mapped(address: SocketAddrV4) -> SocketAddrV6 {
+    SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0)
+}
+
 fn pin(center: &mut DataCenter, address: SocketAddr) {
     match address {
         SocketAddr::V4(v4) => {
             center.ipv4 = v4;
-            center.ipv6 = SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0);
+            center.ipv6 = mapped(v4);
         }
         SocketAddr::V6(v6) => {
             let ipv4 = match v6.ip().to_canonical() {
@@ -231,88 +284,8 @@ fn pin(center: &mut DataCenter, address: SocketAddr) {
     }
 }
 
-/// What the library calls. Nothing here waits: the futures are ready when made.
-impl grammers_session::Session for Session {
-    type Error = Infallible;
-
-    fn home_dc_id(&self) -> Result<i32, Infallible> {
-        Ok(self.home_dc())
-    }
-
-    fn set_home_dc_id(&self, dc_id: i32) -> BoxFuture<'_, Result<(), Infallible>> {
-        self.change(|state| replace(&mut state.data.home_dc, dc_id, Change::Keys));
-        done(())
-    }
-
-    fn dc_option(&self, dc_id: i32) -> Result<Option<DcOption>, Infallible> {
-        Ok(self.lock().data.data_centers.get(&dc_id).map(|dc| DcOption {
-            id: dc_id,
-            ipv4: dc.ipv4,
-            ipv6: dc.ipv6,
-            auth_key: dc.auth_key.as_ref().map(|key| *key.expose()),
-        }))
-    }
-
-    fn set_dc_option(&self, dc_option: &DcOption) -> BoxFuture<'_, Result<(), Infallible>> {
-        self.set_data_center(dc_option);
-        done(())
-    }
-
-    fn peer(&self, peer: GrammersId) -> BoxFuture<'_, Result<Option<PeerInfo>, Infallible>> {
-        let state = self.lock();
-        let myself = state.data.user.filter(|user| peer == GrammersId::self_user() || peer.bare_id() == Some(user.id));
-        done(match myself {
-            Some(user) => Some(PeerInfo::User {
-                id: user.id,
-                auth: user.access_hash.map(PeerAuth::from_hash),
-                bot: Some(false),
-                is_self: Some(true),
-            }),
-            None => PeerId::from_grammers(peer)
-                .and_then(|id| state.peers.get(&id))
-                .map(|(known, _)| known.to_grammers(false)),
-        })
-    }
-
-    fn cache_peer(&self, peer: PeerInfo) -> BoxFuture<'_, Result<(), Infallible>> {
-        self.learn(CachedPeer::from_grammers(&peer));
-        done(())
-    }
-
-    fn updates_state(&self) -> BoxFuture<'_, Result<UpdatesState, Infallible>> {
-        let known = self.lock().data.updates.clone();
-        // The library cannot start from a state without the common position: then it asks for a new one.
-        let UpdateState { pts, qts, date, seq, channels } = if known.pts == 0 { UpdateState::default() } else { known };
-        let channels = channels.into_iter().map(|(id, pts)| ChannelState { id, pts }).collect();
-        done(UpdatesState { pts, qts, date, seq, channels })
-    }
-
-    fn set_update_state(&self, progress: Progress) -> BoxFuture<'_, Result<(), Infallible>> {
-        let mut state = self.lock();
-        let mut updates = state.received.take().unwrap_or_else(|| state.data.updates.clone());
-        match progress {
-            Progress::All(UpdatesState { pts, qts, date, seq, channels }) => {
-                let channels = channels.into_iter().map(|channel| (channel.id, channel.pts)).collect();
-                updates = UpdateState { pts, qts, date, seq, channels };
-            }
-            Progress::Primary { pts, date, seq } => updates = UpdateState { pts, date, seq, ..updates },
-            Progress::Secondary { qts } => updates.qts = qts,
-            Progress::Channel { id, pts } => drop(updates.channels.insert(id, pts)),
-        }
-        state.received = (updates != state.data.updates).then_some(updates);
-        drop(state);
-        done(())
-    }
-}
-
-fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, Infallible>> {
-    Box::pin(std::future::ready(Ok(value)))
-}
-
 #[cfg(test)]
 mod tests {
-    use grammers_session::Session as _;
-
     use super::*;
 
     fn user(id: i64, hash: i64) -> CachedPeer {
@@ -323,34 +296,31 @@ mod tests {
         CachedPeer::with_hash(PeerId::channel(id).unwrap(), hash)
     }
 
-    #[tokio::test]
-    async fn what_the_library_tells_is_exported_and_taken_up_again() {
+    #[test]
+    fn what_was_learnt_is_exported_and_taken_up_again() {
         let session = Session::open(SessionData::default(), None);
-        session.set_home_dc_id(4).await.unwrap();
-        let mut option = session.dc_option(4).unwrap().unwrap();
-        option.auth_key = Some([9; 256]);
-        session.set_dc_option(&option).await.unwrap();
+        session.set_home_dc(4);
+        session.set_key(4, AuthKey::from([9; 256]));
         session.set_user(SelfUser { id: 42, access_hash: None });
         session.learn([user(42, 1), user(7, -5), channel(8, 6)]);
         let channels = vec![ChannelState { id: 8, pts: 3 }];
-        let state = UpdatesState { pts: 10, qts: 2, date: 100, seq: 5, channels };
-        session.set_update_state(Progress::All(state.clone())).await.unwrap();
+        let progress = UpdatesState { pts: 10, qts: 2, date: 100, seq: 5, channels };
+        session.set_received(progress.clone());
         session.confirm_received();
 
         let (data, revision) = session.export();
         assert_eq!(revision, *session.changes().borrow());
         let again = Session::open(SessionData::from_bytes(&data.to_bytes()).unwrap(), None);
-        assert_eq!(again.home_dc_id().unwrap(), 4);
-        assert_eq!(again.dc_option(4).unwrap().unwrap(), option);
-        assert_eq!(again.updates_state().await.unwrap(), state);
-        let myself = again.peer(GrammersId::self_user()).await.unwrap().unwrap();
-        assert_eq!((myself.id().bare_id(), myself.auth().map(PeerAuth::hash)), (Some(42), Some(1)));
+        assert_eq!(again.home_dc(), 4);
+        assert_eq!(again.data_center(4).unwrap().auth_key, Some(AuthKey::from([9; 256])));
+        assert_eq!(again.progress(), progress);
+        assert_eq!(again.user(), Some(SelfUser { id: 42, access_hash: Some(1) }));
         assert_eq!(again.known_peer(PeerId::channel(8).unwrap()), Some(channel(8, 6)));
         assert_eq!(again.export().0, data);
     }
 
-    #[tokio::test]
-    async fn changes_tell_what_must_be_stored_at_once() {
+    #[test]
+    fn changes_tell_what_must_be_stored_at_once() {
         let session = Session::open(SessionData::default(), None);
         session.learn([user(7, 1)]);
         session.learn([user(7, 1)]);
@@ -358,24 +328,23 @@ mod tests {
         session.set_position(1, 4, 1, 1);
         session.set_position(1, 4, 1, 1);
         assert_eq!(*session.changes().borrow(), Revision { keys: 0, all: 2 });
-        session.set_home_dc_id(5).await.unwrap();
-        session.set_home_dc_id(5).await.unwrap();
+        session.set_home_dc(5);
+        session.set_home_dc(5);
         assert_eq!(*session.changes().borrow(), Revision { keys: 1, all: 3 });
-        let mut option = session.dc_option(1).unwrap().unwrap();
-        option.ipv4.set_port(80);
-        session.set_dc_option(&option).await.unwrap();
+        session.learn_address(1, "1.2.3.4:80".parse().unwrap());
+        session.learn_address(1, "1.2.3.4:80".parse().unwrap());
         assert_eq!(*session.changes().borrow(), Revision { keys: 1, all: 4 });
-        option.auth_key = Some([1; 256]);
-        session.set_dc_option(&option).await.unwrap();
+        session.set_key(1, AuthKey::from([1; 256]));
+        session.set_key(1, AuthKey::from([1; 256]));
         assert_eq!(*session.changes().borrow(), Revision { keys: 2, all: 5 });
     }
 
-    #[tokio::test]
-    async fn what_was_received_counts_when_it_is_handled() {
+    #[test]
+    fn what_was_received_counts_when_it_is_handled() {
         let session = Session::open(SessionData::default(), None);
         session.set_position(10, 2, 100, 5);
-        session.set_update_state(Progress::Channel { id: 8, pts: 3 }).await.unwrap();
-        session.set_update_state(Progress::Primary { pts: 11, date: 101, seq: 5 }).await.unwrap();
+        let channels = vec![ChannelState { id: 8, pts: 3 }];
+        session.set_received(UpdatesState { pts: 11, qts: 2, date: 101, seq: 5, channels });
         assert_eq!(session.export().0.updates.pts, 10, "a restart asks for it again");
         let own = StreamPosition { channel_id: 0, pts: 11, qts: 2, date: 101, seq: 5 };
         let channel = StreamPosition { channel_id: 8, pts: 3, ..StreamPosition::default() };
@@ -392,11 +361,11 @@ mod tests {
         assert_eq!(again.updates, data.updates);
     }
 
-    #[tokio::test]
-    async fn nobody_is_logged_in_at_first() {
+    #[test]
+    fn nobody_is_logged_in_at_first() {
         let session = Session::open(SessionData::default(), None);
-        assert_eq!(session.peer(GrammersId::self_user()).await.unwrap(), None);
         assert_eq!(session.user(), None);
+        assert_eq!(session.progress().pts, 0);
     }
 
     #[test]
@@ -411,14 +380,26 @@ mod tests {
         assert!(session.known_peer(PeerId::user(1).unwrap()).is_none());
     }
 
-    #[tokio::test]
-    async fn a_test_server_keeps_its_address() {
+    #[test]
+    fn a_test_server_keeps_its_address() {
         let address: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         let session = Session::open(SessionData::default(), Some(address));
-        let mut option = session.dc_option(3).unwrap().unwrap();
-        assert_eq!(SocketAddr::V4(option.ipv4), address);
-        option.ipv4.set_port(443);
-        session.set_dc_option(&option).await.unwrap();
-        assert_eq!(SocketAddr::V4(session.dc_option(3).unwrap().unwrap().ipv4), address);
+        assert_eq!(SocketAddr::V4(session.data_center(3).unwrap().ipv4), address);
+        session.learn_address(3, "9.9.9.9:443".parse().unwrap());
+        assert_eq!(SocketAddr::V4(session.data_center(3).unwrap().ipv4), address);
+    }
+
+    #[test]
+    fn a_new_data_center_is_known_by_what_was_told() {
+        let session = Session::open(SessionData::default(), None);
+        session.learn_address(9, "9.9.9.9:443".parse().unwrap());
+        session.learn_address(9, "[2001:db8::9]:443".parse().unwrap());
+        let center = session.data_center(9).unwrap();
+        assert_eq!(
+            (center.ipv4.to_string(), center.ipv6.to_string()),
+            ("9.9.9.9:443".to_owned(), "[2001:db8::9]:443".to_owned())
+        );
+        session.learn_address(10, "9.9.9.9:443".parse().unwrap());
+        assert_eq!(session.data_center(10).unwrap().ipv6.to_string(), "[::ffff:9.9.9.9]:443");
     }
 }

@@ -6,12 +6,12 @@ use super::error::refuse_nul;
 use super::kinds::{Class, class, name};
 use super::link::{self, Target};
 use super::output::utf16_len;
-use super::{MAX_ENTITIES, TextError};
+use super::{TextError, max_entities};
 
 /// Checks every entity and brings addresses into Telegram's form.
-pub(super) fn check(text: Text) -> Result<Text, TextError> {
+pub(super) fn check(text: Text, max: usize) -> Result<Text, TextError> {
     refuse_nul(&text.text)?;
-    if text.entities.len() > MAX_ENTITIES {
+    if text.entities.len() > max_entities(max) {
         return Err(TextError::TooManyEntities { count: text.entities.len() });
     }
     let boundaries = Boundaries::of(&text.text);

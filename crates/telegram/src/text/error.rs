@@ -21,7 +21,7 @@ pub enum TextError {
         problem: String,
     },
     /// More entities than Telegram takes.
-    #[error("the text has {count} entities, but Telegram takes at most {max}: use fewer", max = super::MAX_ENTITIES)]
+    #[error("the text has {count} entities, but Telegram takes at most {max} in a message: use fewer", max = super::MAX_ENTITIES)]
     TooManyEntities {
         /// How many there are.
         count: usize,

@@ -4,7 +4,7 @@ use platform::Text;
 
 use super::nesting::{end, settle, sort};
 use super::output::utf16_len;
-use super::{MAX_ENTITIES, TextError};
+use super::{TextError, max_entities};
 
 /// Normalises text whose entities lie within it and begin and end between characters.
 pub(super) fn normalize(text: Text, max: usize) -> Result<Text, TextError> {
@@ -18,7 +18,7 @@ pub(super) fn normalize(text: Text, max: usize) -> Result<Text, TextError> {
     if length > max {
         return Err(TextError::TooLong { length, max });
     }
-    if text.entities.len() > MAX_ENTITIES {
+    if text.entities.len() > max_entities(max) {
         return Err(TextError::TooManyEntities { count: text.entities.len() });
     }
     Ok(text)

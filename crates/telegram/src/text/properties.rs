@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::kinds::{Class, STYLES, class};
 use super::nesting::end;
-use super::{MAX_ENTITIES, MAX_MESSAGE, ParseMode, TextError, escape, parse, validate};
+use super::{MAX_ENTITIES, MAX_MESSAGE, ParseMode, TextError, escape, parse, split, validate};
 
 const MODES: [ParseMode; 3] = [ParseMode::Html, ParseMode::MarkdownV2, ParseMode::Markdown];
 
@@ -118,6 +118,24 @@ proptest! {
         for mode in MODES {
             prop_assert_eq!(&parse(&escape(&source, mode), mode, MAX_MESSAGE).map_err(|error| error.code()),
                 &plain.clone().map_err(|error| error.code()));
+        }
+    }
+
+    #[test]
+    fn parts_are_sound_and_nothing_but_white_space_is_lost(source in markup(), max in 1usize..30) {
+        if let Ok(text) = parse(&source, ParseMode::Html, MAX_MESSAGE) {
+            let parts = split(&text, max);
+            let seen = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            let mut all = String::new();
+            for part in &parts {
+                assert_sound(part);
+                prop_assert!(part.text.chars().count() <= max);
+                all += &seen(&part.text);
+            }
+            // A part that shows nothing is left out.
+            if parts.len() == 1 || !seen(&text.text).chars().any(|c| c == '\u{2800}' || !c.is_alphanumeric()) {
+                prop_assert_eq!(all, seen(&text.text));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telegram::mtproto::{Account, Kind, SessionData, import};
+use telegram::mtproto::{Account, Kind, Server, SessionData, import};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::mtproto::faults::{Action, Fault};
 
@@ -122,6 +122,85 @@ async fn a_closed_account_leaves_no_connection() {
     assert_eq!(telegram.server().counters().connections_open, 1);
     account.close().await;
     while telegram.server().counters().connections_open > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cut_account_sends_nothing_more() {
+    let telegram = Telegram::start().await;
+    let mut account = telegram.account(PHONE).await;
+    let mut updates = account.updates().await.unwrap();
+    telegram.fault(Fault::new("updates.getState", Action::Silence));
+    let asked = || telegram.server().counters().methods.get("updates.getState").copied().unwrap_or_default();
+    let before = asked();
+    let (unanswered, ()) = tokio::join!(account.probe(), async {
+        while asked() == before {
+            tokio::task::yield_now().await;
+        }
+        account.cut();
+    });
+    assert_eq!(unanswered.unwrap_err().kind, Kind::NoAnswer);
+    assert_eq!(account.probe().await.unwrap_err().kind, Kind::Unreachable);
+    assert_eq!(updates.next().await.unwrap_err().kind, Kind::Unreachable);
+    while telegram.server().counters().connections_open > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_elsewhere_is_asked_for_there() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account(PHONE).await;
+    telegram.fault(Fault::error("updates.getState", 303, "FILE_MIGRATE_4").times(1));
+    account.probe().await.unwrap();
+    let counters = telegram.server().counters();
+    let calls = |method: &str| counters.methods.get(method).copied().unwrap_or_default();
+    assert_eq!((calls("auth.exportAuthorization"), calls("auth.importAuthorization")), (1, 1));
+    assert_eq!((counters.connections_open, counters.auth_key_duplicated), (2, 0));
+    account.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_is_forgotten_is_agreed_on_anew() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account(PHONE).await;
+    telegram.server().revoke(account.user().id, None, Revocation::Forgotten).unwrap();
+    telegram.server().cut(None).unwrap();
+    // The call on the dead connection may still find that out only.
+    let _ = account.probe().await;
+    // The server stands in for Telegram, but does not have Telegram's RSA keys.
+    let problem = account.probe().await.unwrap_err();
+    assert_eq!((problem.code, problem.kind), ("telegram_unreachable", Kind::Unreachable));
+    assert!(problem.detail.contains("exchange of keys"), "{problem}");
+}
+
+#[tokio::test]
+async fn many_calls_share_a_connection() {
+    let telegram = Telegram::start().await;
+    let account = telegram.account(PHONE).await;
+    telegram.fault(Fault::new("updates.getState", Action::Delay { ms: 200 }).times(1));
+    let slow = account.probe();
+    let quick = async {
+        for _ in 0..20 {
+            account.ping().await.unwrap();
+        }
+    };
+    let (slow, ()) = tokio::join!(slow, quick);
+    slow.unwrap();
+    futures::future::join_all((0..100).map(|_| account.ping())).await.into_iter().for_each(Result::unwrap);
+    assert_eq!(telegram.server().counters().connections_open, 1);
+}
+
+#[tokio::test]
+async fn a_server_says_whether_it_answers() {
+    let telegram = Telegram::start().await;
+    let patience = std::time::Duration::from_secs(50);
+    assert!(telegram.options.server.answers(patience).await);
+    let Server::Test { address, .. } = telegram.options.server.clone() else { panic!("it is a test server") };
+    drop(telegram);
+    let gone = Server::Test { address, keys_url: String::new() };
+    while gone.answers(patience).await {
         tokio::task::yield_now().await;
     }
 }

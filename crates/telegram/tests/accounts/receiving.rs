@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use platform::{Outcome, Text, TextMessage};
+use platform::{Content, Delivery, Options, Outcome, Text, TextContent};
 use telegram::mtproto::account::{Event, Message, Updates};
 use telegram::mtproto::{Account, Kind, PeerId, Problem};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::world::{ChatKind, MemberStatus};
 
-use crate::support::{Telegram, store_and_load};
+use crate::support::{NoFiles, Telegram, store_and_load};
 
 const PHONE: &str = "+15550006000";
 
@@ -125,14 +125,57 @@ async fn messages_of_groups_and_channels_arrive() {
 }
 
 #[tokio::test]
+async fn a_break_misses_nothing_of_a_channel() {
+    let telegram = Telegram::start().await;
+    let mut account = telegram.account(PHONE).await;
+    let friend = telegram.person("+15550006001", 2);
+    let me = account.user().id;
+    let mut updates = Events::of(&mut account).await;
+    let chat = telegram.chat(ChatKind::Supergroup, vec![(friend, MemberStatus::Creator), (me, MemberStatus::Member)]);
+    // What was missed before the stream began is asked for first; of a channel, what comes after that is known.
+    for (place, text) in [(me, "now"), (chat.get(), "before")] {
+        telegram.server().deliver(friend, place, text).unwrap();
+        assert_eq!(next_message(&mut updates).await.text.text, text);
+    }
+    telegram.server().cut(None).unwrap();
+    for text in ["meanwhile 1", "meanwhile 2"] {
+        telegram.server().deliver(friend, chat.get(), text).unwrap();
+    }
+    for text in ["meanwhile 1", "meanwhile 2"] {
+        assert_eq!(next_message(&mut updates).await.text.text, text);
+    }
+}
+
+#[tokio::test]
+async fn more_than_is_kept_comes_later_and_once() {
+    let telegram = Telegram::start().await;
+    let mut account = telegram.account(PHONE).await;
+    let friend = telegram.person("+15550006001", 2);
+    let me = account.user().id;
+    let mut updates = Events::of(&mut account).await;
+    for n in 0..500 {
+        telegram.server().deliver(friend, me, &n.to_string()).unwrap();
+    }
+    // Meanwhile all of it arrives, and nobody handles it.
+    for _ in 0..20 {
+        account.probe().await.unwrap();
+    }
+    for n in 0..500 {
+        assert_eq!(next_message(&mut updates).await.text.text, n.to_string());
+    }
+}
+
+#[tokio::test]
 async fn what_the_account_sends_is_told_too() {
     let telegram = Telegram::start().await;
     let mut account = telegram.account(PHONE).await;
     let me = account.user().id;
     let group = telegram.chat(ChatKind::Group, vec![(me, MemberStatus::Creator)]);
     let mut updates = Events::of(&mut account).await;
-    let text = Text { text: "mine".to_owned(), entities: Vec::new() };
-    let sent = account.send_text(group, &TextMessage { text, ..TextMessage::default() }, 99).await;
+    let text = TextContent { text: Text::plain("mine"), link_preview: None };
+    let message = platform::Message { content: Content::Text(text), options: Options::default() };
+    let delivery = Delivery { message_id: uuid::Uuid::nil(), chat_id: group.get(), message, random_id: 99 };
+    let sent = account.send(group, &delivery, &NoFiles).await;
     let Outcome::Sent { platform_message_ids } = sent else { panic!("{sent:?}") };
     let id = platform_message_ids[0];
     // Telegram tells the id and the message together; their order is its own.

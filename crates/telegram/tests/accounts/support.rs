@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::{BoxFuture, FileRef, MediaKind};
+use serde_json::Value;
+use telegram::media::{Library, Reader};
 use telegram::mtproto::{Account, ClientOptions, Login, LoginStep, PeerId, Server, SessionData, Timeouts};
 use telegram_sim::mtproto::faults::Fault;
 use telegram_sim::mtproto::{Mtproto, NewAccount};
 use telegram_sim::world::{ChatKind, MemberStatus, NewChat, State};
 use telegram_sim::{Sim, SimOptions};
+use uuid::Uuid;
 
 /// A simulated Telegram.
 pub struct Telegram {
@@ -84,6 +88,27 @@ impl Telegram {
     /// How many messages with this text arrived.
     pub fn arrived(&self, text: &str) -> usize {
         self.sim.arrived(text)
+    }
+}
+
+/// For messages without files.
+pub struct NoFiles;
+
+impl Library for NoFiles {
+    fn open<'a>(&'a self, _: &'a FileRef) -> BoxFuture<'a, std::io::Result<Reader>> {
+        Box::pin(async { Err(std::io::ErrorKind::NotFound.into()) })
+    }
+
+    fn recall(&self, _: Uuid, _: MediaKind) -> BoxFuture<'_, Option<Value>> {
+        Box::pin(async { None })
+    }
+
+    fn remember(&self, _: Uuid, _: MediaKind, _: Value) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn forget(&self, _: Uuid, _: MediaKind) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 }
 

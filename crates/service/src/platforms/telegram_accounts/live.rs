@@ -1,6 +1,7 @@
 //! One connected account, with the task that takes its updates.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,6 +30,7 @@ use super::{dead_status, session_purpose, strangers::Strangers};
 use crate::{
     queue::{Hint, Hints},
     secrets::Sealer,
+    tasks::channels::look_soon,
     worker::Ownership,
 };
 
@@ -209,15 +211,24 @@ impl Keeper {
             };
             match next {
                 Ok(batch) => {
+                    let mut changed = BTreeSet::new();
                     for event in &batch.events {
-                        if let Event::NewMessage(message) = event {
-                            self.strangers.meet(message.chat.get());
+                        match event {
+                            Event::NewMessage(message) => self.strangers.meet(message.chat.get()),
+                            Event::Membership { chat, .. } | Event::ChatChanged { chat } => {
+                                let _ = changed.insert(chat.get());
+                            }
+                            Event::Migrated { from, to } => self.moved(from.get(), to.get()),
+                            Event::Edited(_) | Event::Deleted { .. } | Event::Sent { .. } => {}
                         }
                     }
                     let events: Vec<_> = batch.events.into_iter().filter_map(describe).collect();
                     // Without events, it costs nothing to be told the same again.
                     if !events.is_empty() && !Box::pin(self.store(&stop, events, batch.moved)).await {
                         return;
+                    }
+                    if !changed.is_empty() {
+                        Box::pin(self.look_at(changed)).await;
                     }
                 }
                 Err(problem) if problem.is_dead() => {
@@ -228,6 +239,20 @@ impl Keeper {
                 Err(problem) => {
                     tracing::debug!(%problem, account_id = %self.lease.sender_id, "updates come later");
                 }
+            }
+        }
+    }
+
+    /// The queue of a group goes on under the id of the supergroup that it became.
+    fn moved(&self, from: i64, to: i64) {
+        self.shared.hints.give(Hint::Moved { sender_id: self.lease.sender_id, from, to });
+    }
+
+    /// What these chats are now, and what the account may do there, is asked soon.
+    async fn look_at(&self, chats: BTreeSet<i64>) {
+        for chat_id in chats {
+            if let Err(error) = look_soon(&self.shared.pool, self.lease.sender_id, chat_id).await {
+                tracing::warn!(%error, account_id = %self.lease.sender_id, chat_id, "a chat that changed is looked at later");
             }
         }
     }
@@ -269,7 +294,7 @@ fn describe(event: Event) -> Option<InboundEvent> {
             ("account.membership", json!({ "chat_id": chat.get(), "member": member }))
         }
         Event::Migrated { from, to } => ("account.chat_migrated", json!({ "from": from.get(), "to": to.get() })),
-        Event::Sent { .. } => return None,
+        Event::ChatChanged { .. } | Event::Sent { .. } => return None,
     };
     Some(InboundEvent::new(kind, data))
 }

@@ -1,6 +1,6 @@
 //! Takes the updates of bots, whichever way they came.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::PgPool;
 use store::group::{Group, GroupError};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     metrics::name,
     queue::{Hint, Hints},
+    tasks::channels::look_soon,
 };
 
 /// How many bots' updates go into one commit at most.
@@ -23,6 +24,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Stores updates as events, each once.
 #[derive(Clone)]
 pub struct Inbox {
+    pool: PgPool,
     take: Group<Take>,
     hints: Hints,
 }
@@ -30,7 +32,7 @@ pub struct Inbox {
 impl Inbox {
     /// Starts the task that commits.
     pub fn new(pool: PgPool, hints: Hints) -> Self {
-        Self { take: Group::spawn(Take { pool }, GROUP), hints }
+        Self { pool: pool.clone(), take: Group::spawn(Take { pool }, GROUP), hints }
     }
 
     /// Stores an update that was delivered; when this returns without an error, it is committed, by this call or by another one.
@@ -50,6 +52,7 @@ impl Inbox {
     async fn store(&self, mut batch: Batch, way: &'static str) -> Result<(), GroupError> {
         let (bot_id, count) = (batch.bot_id, batch.updates.len());
         let moved: Vec<(i64, i64)> = batch.updates.iter().filter_map(|update| update.moved).collect();
+        let changed: BTreeSet<i64> = batch.updates.iter().filter_map(|update| update.changed_chat).collect();
         let fresh = match self.take.submit(batch.clone()).await {
             Err(GroupError::Database(error)) if is_about_data(&error) => {
                 // It would be refused for ever, and hold up what comes behind it.
@@ -61,6 +64,11 @@ impl Inbox {
             }
             other => other?,
         };
+        for chat_id in changed {
+            if let Err(error) = look_soon(&self.pool, bot_id, chat_id).await {
+                tracing::warn!(%error, %bot_id, chat_id, "a chat that changed is looked at later");
+            }
+        }
         for (from, to) in moved {
             self.hints.give(Hint::Moved { sender_id: bot_id, from, to });
         }

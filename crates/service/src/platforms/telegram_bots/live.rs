@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
+use platform::{ChatInfo, ChatRef as AnyChat};
 use secrecy::SecretString;
 use telegram::{
-    bot_api::CallError,
+    bot_api::{CallError, ChatRef},
     bots::{UpdatesState, inbound, table},
 };
 use tokio::time::Instant;
@@ -80,6 +81,39 @@ impl LiveBot {
         metrics::counter!(name::BOT_PROBES, "result" => result).increment(1);
     }
 
+    /// What a chat is, and what the bot may do there. A group that became a supergroup is answered with the supergroup, whose
+    /// `former_id` is the group's.
+    pub async fn chat(&self, chat: &AnyChat) -> Result<ChatInfo, CallError> {
+        let ids: &[i64] = match chat {
+            AnyChat::Id(id) => &[*id],
+            AnyChat::AnyOf(ids) => ids,
+            AnyChat::Name(name) => return self.ask(&ChatRef::Username(format!("@{name}"))).await,
+            AnyChat::Invite(_) => {
+                let description = "bots cannot use invite links".to_owned();
+                return Err(CallError::Refused { code: "invite_needs_account", status: 400, description });
+            }
+        };
+        let mut refused =
+            CallError::Refused { code: "chat_not_found", status: 400, description: "chat not found".to_owned() };
+        for id in ids {
+            match self.ask(&ChatRef::Id(*id)).await {
+                Err(CallError::Migrated { chat_id }) => {
+                    let info = self.ask(&ChatRef::Id(chat_id)).await?;
+                    return Ok(ChatInfo { former_id: Some(*id), ..info });
+                }
+                Err(error @ CallError::Refused { code: "chat_not_found", .. }) => refused = error,
+                found => return found,
+            }
+        }
+        Err(refused)
+    }
+
+    async fn ask(&self, chat: &ChatRef) -> Result<ChatInfo, CallError> {
+        let info = self.shared.bot_api.chat_info(&self.token, chat).await?;
+        self.lives();
+        Ok(info)
+    }
+
     /// What follows from an error; a dead token is marked at once, with event and log.
     pub async fn judge(&self, error: CallError) -> Follows {
         match error {
@@ -92,6 +126,7 @@ impl LiveBot {
                 self.lives();
                 Follows::Refused { conflict: code == "conflict", words: description }
             }
+            CallError::Migrated { .. } => Follows::Refused { conflict: false, words: error.to_string() },
             CallError::Wait { after } => Follows::Wait(after),
             CallError::Unavailable { reason } => Follows::Away(reason),
         }

@@ -4,22 +4,31 @@ use super::{Formatted, MAX_TEXT};
 use crate::bot_api::reply::ApiError;
 use crate::world::{Entity, EntityKind};
 
-/// Removes control characters and outer white space, moves entities along, drops those that are left empty or nest
-/// where nothing may, and checks the length.
+/// Tidies a text that must not be empty, and checks its length.
 pub fn clean(formatted: Formatted) -> Result<Formatted, ApiError> {
+    let tidied = tidy(formatted);
+    if tidied.text.is_empty() {
+        return Err(ApiError::bad_request("message text is empty"));
+    }
+    if tidied.text.chars().count() > MAX_TEXT {
+        return Err(ApiError::bad_request("message is too long"));
+    }
+    Ok(tidied)
+}
+
+/// Removes control characters and outer white space, moves entities along, and drops those that are left empty or nest
+/// where nothing may.
+pub fn tidy(formatted: Formatted) -> Formatted {
     let Formatted { text, entities } = formatted;
     let units: Vec<(char, u32)> = with_offsets(&text);
     let kept: Vec<(char, u32)> = units.iter().filter_map(|(c, at)| Some((replacement(*c)?, *at))).collect();
     let first = kept.iter().position(|(c, _)| !c.is_whitespace());
-    let Some(first) = first else { return Err(ApiError::bad_request("message text is empty")) };
+    let Some(first) = first else { return Formatted::default() };
     let last = kept.iter().rposition(|(c, _)| !c.is_whitespace()).unwrap_or(first);
     let kept = &kept[first..=last];
-    if kept.len() > MAX_TEXT {
-        return Err(ApiError::bad_request("message is too long"));
-    }
     let text: String = kept.iter().map(|(c, _)| *c).collect();
     let entities = entities.into_iter().filter_map(|entity| move_entity(entity, kept)).collect();
-    Ok(Formatted { text, entities: nest(entities) })
+    Formatted { text, entities: nest(entities) }
 }
 
 /// Characters with their UTF-16 offsets.

@@ -7,14 +7,19 @@ mod legacy;
 mod markdown;
 mod supplied;
 
-pub use self::clean::clean;
-pub use self::supplied::{read_entities, wrong_url};
+use self::clean::{clean, tidy};
+use self::supplied::read_entities;
+pub use self::supplied::wrong_url;
+
+use serde_json::Value;
 
 use super::reply::ApiError;
 use crate::world::{Entity, EntityKind};
 
 /// The most code points in a message.
 pub const MAX_TEXT: usize = 4096;
+/// The most code points in a caption.
+pub const MAX_CAPTION: usize = 1024;
 
 /// Text without markup, and its formatted ranges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +32,35 @@ pub struct Formatted {
 
 /// Parses `text` by the name of a parse mode (in any case; empty is plain text) and cleans it up.
 pub fn parse(text: &str, mode: &str) -> Result<Formatted, ApiError> {
+    clean(parse_raw(text, mode)?)
+}
+
+/// The text of a message from markup or, without a parse mode, from text and entities.
+pub fn read_text(text: &str, mode: &str, entities: Option<Value>) -> Result<Formatted, ApiError> {
+    if text.is_empty() {
+        return Err(ApiError::bad_request("message text is empty"));
+    }
+    clean(read_raw(text, mode, entities)?)
+}
+
+/// The same for a caption, which may be empty.
+pub fn read_caption(text: &str, mode: &str, entities: Option<Value>) -> Result<Formatted, ApiError> {
+    let caption = tidy(read_raw(text, mode, entities)?);
+    if caption.text.chars().count() > MAX_CAPTION {
+        return Err(ApiError::bad_request("message caption is too long"));
+    }
+    Ok(caption)
+}
+
+fn read_raw(text: &str, mode: &str, entities: Option<Value>) -> Result<Formatted, ApiError> {
+    if !mode.is_empty() {
+        return parse_raw(text, mode);
+    }
+    let entities = entities.map(|entities| read_entities(entities, text)).transpose()?;
+    Ok(Formatted { text: text.to_owned(), entities: entities.unwrap_or_default() })
+}
+
+fn parse_raw(text: &str, mode: &str) -> Result<Formatted, ApiError> {
     let parsed = match mode.trim().to_lowercase().as_str() {
         "" | "none" => Ok(Formatted { text: text.to_owned(), entities: Vec::new() }),
         "html" => html::parse(text),
@@ -34,8 +68,7 @@ pub fn parse(text: &str, mode: &str) -> Result<Formatted, ApiError> {
         "markdown" => legacy::parse(text),
         _ => return Err(ApiError::bad_request("unsupported parse_mode")),
     };
-    let parsed = parsed.map_err(|what| ApiError::bad_request(format_args!("can't parse entities: {what}")))?;
-    clean(parsed)
+    parsed.map_err(|what| ApiError::bad_request(format_args!("can't parse entities: {what}")))
 }
 
 /// Collects text and entities while parsing.

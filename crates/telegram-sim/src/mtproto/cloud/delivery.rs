@@ -33,6 +33,15 @@ impl Cloud {
             Event::Message(message) => self.deliver(world, message, Change::New(message.place, message.id), origin),
             Event::Edited(message) => self.deliver(world, message, Change::Edited(message.place, message.id), origin),
             Event::Deleted(message) => self.deliver(world, message, Change::Deleted(message.place, message.id), origin),
+            Event::Pinned(message) => {
+                let change = Change::Pinned(message.place, message.id, message.pinned);
+                self.deliver(world, message, change, origin);
+            }
+            Event::Chat(chat) => {
+                for user in self.accounts_in(world, *chat) {
+                    self.tell_member(world, *chat, user, origin);
+                }
+            }
             Event::Member { chat, user } => self.tell_member(world, *chat, *user, origin),
             Event::Changed => {}
         }

@@ -19,6 +19,8 @@ pub enum Change {
     Edited(Place, i32),
     /// A message was deleted.
     Deleted(Place, i32),
+    /// A message was pinned, or is pinned no more.
+    Pinned(Place, i32, bool),
     /// The owner read a place up to this message.
     ReadInbox(Place, i32),
     /// Others read a place up to this message.

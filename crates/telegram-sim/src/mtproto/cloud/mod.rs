@@ -3,18 +3,18 @@
 //! - `keys`: authorization keys with their salts and sign-ins; `live`: the connection that each key speaks through.
 //! - `accounts`: people who can sign in; `codes` and `tokens`: sign-ins under way.
 //! - `mailbox` and `delivery`: the numbered log of updates of each account, and how events of the world get there.
-//! - `files`: uploads; `limits`: flood waits.
+//! - `uploads`: files while they come in; `limits`: flood waits.
 
 pub mod accounts;
 pub mod codes;
 pub mod delivery;
-pub mod files;
 pub mod keys;
 pub mod limits;
 pub mod live;
 pub mod mailbox;
 pub mod settings;
 pub mod tokens;
+pub mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,13 +22,13 @@ use tokio::sync::broadcast;
 
 use self::accounts::Account;
 use self::codes::Codes;
-use self::files::Files;
 use self::keys::{Export, Key};
 use self::limits::Limiter;
 use self::live::Live;
 use self::mailbox::ChannelLog;
 use self::settings::Settings;
 use self::tokens::Tokens;
+use self::uploads::Uploads;
 use crate::world::{ChatId, Event, UserId};
 
 /// Everything behind the lock.
@@ -49,8 +49,8 @@ pub struct Cloud {
     pub live: HashMap<i64, Live>,
     /// Updates of supergroups and channels.
     pub channels: HashMap<ChatId, ChannelLog>,
-    /// Uploads.
-    pub files: Files,
+    /// Files while they come in.
+    pub uploads: Uploads,
     /// Who sent how much lately.
     pub limiter: Limiter,
     /// What can be changed while it runs.
@@ -73,7 +73,7 @@ impl Cloud {
             exports: HashMap::new(),
             live: HashMap::new(),
             channels: HashMap::new(),
-            files: Files::default(),
+            uploads: Uploads::default(),
             limiter: Limiter::default(),
             settings,
             events,

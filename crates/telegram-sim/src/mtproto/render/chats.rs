@@ -5,7 +5,9 @@ use grammers_tl_types::{Serializable, enums, types};
 use super::users::notify_settings;
 use super::{View, no_flags, sparse};
 use crate::mtproto::wire::msg_id::unix_time;
-use crate::world::{Chat, ChatId, ChatKind, Member, MemberStatus, Rights, UserId, bare_chat_id};
+use crate::world::{
+    BOT_DC, Chat, ChatId, ChatKind, Member, MemberStatus, Permissions, Place, Rights, UserId, bare_chat_id,
+};
 
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
@@ -26,6 +28,7 @@ pub fn admin_rights(rights: Rights) -> types::ChatAdminRights {
         invite_users: rights.invite,
         pin_messages: rights.pin,
         add_admins: rights.promote,
+        manage_topics: rights.topics,
         other: true,
         ..sparse(&[no_flags()])
     }
@@ -36,13 +39,34 @@ pub fn all_admin_rights() -> types::ChatAdminRights {
     admin_rights(Rights::default())
 }
 
-/// What someone may not do: nothing at all (`view`), or only write.
-pub fn banned_rights(view: bool) -> types::ChatBannedRights {
+/// What someone who was removed may not do: anything.
+fn removed() -> types::ChatBannedRights {
+    types::ChatBannedRights { view_messages: true, ..not_allowed(Permissions::NONE) }
+}
+
+/// What someone may not do who may do this.
+pub fn not_allowed(may: Permissions) -> types::ChatBannedRights {
+    let media = may.photos || may.videos || may.documents || may.audios || may.voices;
     types::ChatBannedRights {
-        view_messages: view,
-        send_messages: true,
-        send_media: true,
-        send_plain: true,
+        send_messages: !may.allow_something(),
+        send_media: !media,
+        send_plain: !may.messages,
+        send_photos: !may.photos,
+        send_videos: !may.videos,
+        send_roundvideos: !may.videos,
+        send_docs: !may.documents,
+        send_audios: !may.audios,
+        send_voices: !may.voices,
+        send_polls: !may.polls,
+        send_gifs: !may.other,
+        send_stickers: !may.other,
+        send_games: !may.other,
+        send_inline: !may.other,
+        embed_links: !may.previews,
+        change_info: !may.change_info,
+        invite_users: !may.invite,
+        pin_messages: !may.pin,
+        manage_topics: !may.topics,
         until_date: i32::MAX,
         ..sparse(&[no_flags(), 0i32.to_bytes()])
     }
@@ -55,11 +79,7 @@ fn own_rights(member: Option<&Member>) -> Option<enums::ChatAdminRights> {
 }
 
 fn default_restrictions(chat: &Chat) -> enums::ChatBannedRights {
-    let mut rights = banned_rights(false);
-    rights.send_messages = !chat.members_may_send;
-    rights.send_media = !chat.members_may_send;
-    rights.send_plain = !chat.members_may_send;
-    rights.into()
+    not_allowed(if chat.members_may_send { chat.permissions } else { Permissions::NONE }).into()
 }
 
 impl View<'_> {
@@ -72,7 +92,7 @@ impl View<'_> {
     fn group(&self, chat: &Chat) -> enums::Chat {
         let own = chat.members.get(&self.viewer);
         let id = bare_chat_id(chat.id);
-        if own.is_none_or(|own| own.status == MemberStatus::Kicked) {
+        if chat.deleted || own.is_none_or(|own| own.status == MemberStatus::Kicked) {
             return types::ChatForbidden { id, title: chat.title.clone() }.into();
         }
         let migrated = chat.migrated_to.and_then(|id| self.world.chat(id));
@@ -82,10 +102,10 @@ impl View<'_> {
             deactivated: chat.migrated_to.is_some(),
             call_active: false,
             call_not_empty: false,
-            noforwards: false,
+            noforwards: chat.protected,
             id,
             title: chat.title.clone(),
-            photo: enums::ChatPhoto::Empty,
+            photo: self.chat_photo(chat),
             participants_count: count(chat.member_count()),
             date: date(chat.created),
             version: 1,
@@ -102,7 +122,7 @@ impl View<'_> {
         let own = chat.members.get(&self.viewer);
         let id = bare_chat_id(chat.id);
         let broadcast = chat.kind == ChatKind::Channel;
-        if own.is_some_and(|own| own.status == MemberStatus::Kicked) {
+        if chat.deleted || own.is_some_and(|own| own.status == MemberStatus::Kicked) {
             let mut forbidden: types::ChannelForbidden =
                 sparse(&[no_flags(), id.to_bytes(), chat.access_hash.to_bytes(), chat.title.to_bytes()]);
             (forbidden.broadcast, forbidden.megagroup) = (broadcast, !broadcast);
@@ -113,18 +133,21 @@ impl View<'_> {
             no_flags(),
             id.to_bytes(),
             chat.title.to_bytes(),
-            enums::ChatPhoto::Empty.to_bytes(),
+            self.chat_photo(chat).to_bytes(),
             date(chat.created).to_bytes(),
         ]);
         (channel.broadcast, channel.megagroup) = (broadcast, !broadcast);
         channel.creator = own.is_some_and(|own| own.status == MemberStatus::Creator);
         channel.left = own.is_none_or(|own| own.status == MemberStatus::Left);
         channel.slowmode_enabled = chat.slow_mode > 0;
+        channel.noforwards = chat.protected;
+        channel.forum = chat.is_forum;
+        channel.has_link = chat.linked.is_some();
         channel.access_hash = Some(chat.access_hash);
         channel.username.clone_from(&chat.username);
         channel.admin_rights = own_rights(own);
         channel.banned_rights =
-            own.filter(|own| own.status == MemberStatus::Restricted).map(|_| banned_rights(false).into());
+            own.filter(|own| own.status == MemberStatus::Restricted).map(|own| not_allowed(own.permissions).into());
         channel.default_banned_rights = (!broadcast).then(|| default_restrictions(chat));
         channel.participants_count = Some(count(chat.member_count()));
         channel.into()
@@ -142,7 +165,7 @@ impl View<'_> {
             0i32.to_bytes(),
             0i32.to_bytes(),
             0i32.to_bytes(),
-            enums::Photo::Empty(types::PhotoEmpty { id: 0 }).to_bytes(),
+            self.full_photo(chat).to_bytes(),
             notify_settings().to_bytes(),
             Vec::<enums::BotInfo>::new().to_bytes(),
             0i32.to_bytes(),
@@ -163,7 +186,38 @@ impl View<'_> {
         if let Some(group) = chat.migrated_from {
             (full.migrated_from_chat_id, full.migrated_from_max_id) = (Some(bare_chat_id(group)), Some(0));
         }
+        full.linked_chat_id = chat.linked.map(bare_chat_id);
+        if let Some(linked) = chat.linked {
+            self.mention(linked);
+        }
+        full.pinned_msg_id = self.pinned(id);
+        full.exported_invite = self.invite(chat);
         Some(full)
+    }
+
+    fn pinned(&self, id: ChatId) -> Option<i32> {
+        self.world.messages().pinned(Place::Chat(id)).next().map(|message| message.id)
+    }
+
+    /// The invite link, for those who may make one.
+    pub fn invite(&self, chat: &Chat) -> Option<enums::ExportedChatInvite> {
+        let link = chat.invite_link().filter(|_| chat.may_invite(self.viewer))?;
+        let creator = chat.creator().unwrap_or(self.viewer);
+        let mut invite: types::ChatInviteExported =
+            sparse(&[no_flags(), link.to_bytes(), creator.to_bytes(), date(chat.created).to_bytes()]);
+        invite.permanent = true;
+        Some(invite.into())
+    }
+
+    fn chat_photo(&self, chat: &Chat) -> enums::ChatPhoto {
+        let Some(photo_id) = chat.photo else { return enums::ChatPhoto::Empty };
+        let dc_id = self.world.files().get(photo_id).map_or(BOT_DC, |file| file.dc);
+        types::ChatPhoto { has_video: false, photo_id, stripped_thumb: None, dc_id }.into()
+    }
+
+    /// The picture of a chat.
+    pub fn full_photo(&self, chat: &Chat) -> enums::Photo {
+        chat.photo.map_or(enums::Photo::Empty(types::PhotoEmpty { id: 0 }), |photo| self.photo(photo))
     }
 
     /// The long form of a basic group.
@@ -179,13 +233,17 @@ impl View<'_> {
         });
         let participants =
             types::ChatParticipants { chat_id: bare_chat_id(id), participants: participants.collect(), version: 1 };
-        Some(sparse(&[
+        let mut full: types::ChatFull = sparse(&[
             no_flags(),
             bare_chat_id(id).to_bytes(),
             chat.about.clone().unwrap_or_default().to_bytes(),
             enums::ChatParticipants::Participants(participants).to_bytes(),
             notify_settings().to_bytes(),
-        ]))
+        ]);
+        full.chat_photo = chat.photo.map(|photo| self.photo(photo));
+        full.pinned_msg_id = self.pinned(id);
+        full.exported_invite = self.invite(chat);
+        Some(full)
     }
 
     /// A member of a supergroup or channel.
@@ -226,7 +284,11 @@ impl View<'_> {
                 peer: types::PeerUser { user_id: user }.into(),
                 kicked_by: owner,
                 date: since,
-                banned_rights: banned_rights(member.status == MemberStatus::Kicked).into(),
+                banned_rights: match member.status {
+                    MemberStatus::Kicked => removed(),
+                    _ => not_allowed(member.permissions),
+                }
+                .into(),
                 rank: None,
             }
             .into(),

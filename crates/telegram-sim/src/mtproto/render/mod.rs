@@ -3,6 +3,7 @@
 mod chats;
 mod dialogs;
 mod entities;
+mod media;
 mod messages;
 mod updates;
 mod users;
@@ -78,7 +79,7 @@ pub fn is_channel(world: &State, place: Place) -> bool {
 }
 
 /// An object from the bytes of its required fields: all flags are off, so all that is optional is absent.
-fn sparse<T: Deserializable>(required: &[Vec<u8>]) -> T {
+pub fn sparse<T: Deserializable>(required: &[Vec<u8>]) -> T {
     T::from_bytes(&required.concat()).expect("the required fields are those of the definition")
 }
 

@@ -42,6 +42,16 @@ impl View<'_> {
                 }
                 _ => types::UpdateDeleteMessages { messages: vec![id], pts, pts_count }.into(),
             },
+            Change::Pinned(place, id, pinned) => match place {
+                Place::Chat(chat) if is_channel(self.world, place) => {
+                    let channel_id = bare_chat_id(chat);
+                    types::UpdatePinnedChannelMessages { pinned, channel_id, messages: vec![id], pts, pts_count }.into()
+                }
+                _ => {
+                    let peer = self.peer(place);
+                    types::UpdatePinnedMessages { pinned, peer, messages: vec![id], pts, pts_count }.into()
+                }
+            },
             Change::ReadInbox(place, max_id) => types::UpdateReadHistoryInbox {
                 folder_id: None,
                 peer: self.peer(place),
@@ -56,6 +66,16 @@ impl View<'_> {
                 types::UpdateReadHistoryOutbox { peer: self.peer(place), max_id, pts, pts_count }.into()
             }
         })
+    }
+
+    /// What changed in a place's log after `pts`, as updates.
+    pub fn updates_since(&mut self, place: Place, pts: i32) -> Vec<enums::Update> {
+        let log = match place {
+            Place::Chat(id) if is_channel(self.world, place) => self.cloud.channels.get(&id),
+            _ => self.account().map(|account| &account.mailbox),
+        };
+        let entries = log.and_then(|log| log.since(pts, usize::MAX)).unwrap_or_default();
+        entries.iter().filter_map(|entry| self.update(entry)).collect()
     }
 
     /// The message of a place, if it is still there.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use grammers_tl_types::{Serializable, enums, types};
 
-use crate::world::{ChatKind, SendError};
+use crate::world::{ChatKind, ContentKind, MediaKind, SendError};
 
 /// An error that a method answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,14 @@ impl RpcError {
         Self::new(420, format!("FLOOD_WAIT_{seconds}"))
     }
 
+    /// The same, of one item of an album: errors about references say of which.
+    pub fn of_item(self, index: usize) -> Self {
+        match self.message.strip_prefix("FILE_REFERENCE_") {
+            Some(what) => Self::new(self.code, format!("FILE_REFERENCE_{index}_{what}")),
+            None => self,
+        }
+    }
+
     /// As the answer to a request.
     pub fn to_bytes(&self) -> Vec<u8> {
         let error = types::RpcError { error_code: self.code, error_message: self.message.clone().into_owned() };
@@ -62,9 +70,21 @@ impl From<SendError> for RpcError {
             SendError::Deactivated => Self::bad("INPUT_USER_DEACTIVATED"),
             SendError::BotToBot => Self::bad("USER_IS_BOT"),
             SendError::Kicked(ChatKind::Group) => Self::forbidden("CHAT_FORBIDDEN"),
-            SendError::Kicked(_) => Self::bad("CHANNEL_PRIVATE"),
-            SendError::NotMember(_) | SendError::NoRights(_) => Self::forbidden("CHAT_WRITE_FORBIDDEN"),
-            SendError::Migrated(_) => Self::bad("CHAT_ID_INVALID"),
+            SendError::Deleted(ChatKind::Group) | SendError::Migrated(_) => Self::bad("CHAT_ID_INVALID"),
+            SendError::Kicked(_) | SendError::Deleted(_) => Self::bad("CHANNEL_PRIVATE"),
+            SendError::NotMember(_) | SendError::NoRights(..) => Self::forbidden("CHAT_WRITE_FORBIDDEN"),
+            SendError::NoContent(content) => Self::forbidden(match content {
+                ContentKind::Text | ContentKind::Location => "CHAT_SEND_PLAIN_FORBIDDEN",
+                ContentKind::Poll => "CHAT_SEND_POLL_FORBIDDEN",
+                ContentKind::File(MediaKind::Photo) => "CHAT_SEND_PHOTOS_FORBIDDEN",
+                ContentKind::File(MediaKind::Video) => "CHAT_SEND_VIDEOS_FORBIDDEN",
+                ContentKind::File(MediaKind::Document) => "CHAT_SEND_DOCS_FORBIDDEN",
+                ContentKind::File(MediaKind::Audio) => "CHAT_SEND_AUDIOS_FORBIDDEN",
+                ContentKind::File(MediaKind::Voice) => "CHAT_SEND_VOICES_FORBIDDEN",
+                ContentKind::File(MediaKind::Animation) => "CHAT_SEND_GIFS_FORBIDDEN",
+            }),
+            SendError::TopicNotFound => Self::bad("TOPIC_DELETED"),
+            SendError::TopicClosed => Self::bad("TOPIC_CLOSED"),
             SendError::ReplyNotFound => Self::bad("REPLY_MESSAGE_ID_INVALID"),
             SendError::SlowMode(seconds) => Self::new(420, format!("SLOWMODE_WAIT_{seconds}")),
         }

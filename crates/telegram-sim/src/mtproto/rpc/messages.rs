@@ -1,9 +1,9 @@
-//! `messages.*`. Sending has a file of its own (`sending`), and so has reading (`history`).
+//! `messages.*`. Sending, editing, forwarding, reading (`history`) and invite links have files of their own.
 
 use grammers_tl_types::{Identifiable, enums, functions::messages as f, types};
 
 use super::peers::group;
-use super::{Answer, Call, Reply, RpcError, history, run, sending};
+use super::{Answer, Call, Reply, RpcError, editing, forwarding, history, invites, run, sending};
 use crate::mtproto::cloud::delivery::short;
 use crate::mtproto::render::View;
 use crate::world::{ChatKind, Place, bare_chat_id};
@@ -14,8 +14,14 @@ pub fn call(call: &Call<'_>, id: u32, body: &[u8]) -> Answer {
         f::SendMedia::CONSTRUCTOR_ID => run(body, |request| sending::send_media(call, request)),
         f::SendMultiMedia::CONSTRUCTOR_ID => run(body, |request| sending::send_multi_media(call, request)),
         f::UploadMedia::CONSTRUCTOR_ID => run(body, |request| sending::upload_media(call, &request)),
-        f::EditMessage::CONSTRUCTOR_ID => run(body, |request| sending::edit_message(call, request)),
-        f::DeleteMessages::CONSTRUCTOR_ID => run(body, |request| sending::delete_messages(call, &request)),
+        f::EditMessage::CONSTRUCTOR_ID => run(body, |request| editing::edit_message(call, &request)),
+        f::DeleteMessages::CONSTRUCTOR_ID => run(body, |request| editing::delete_messages(call, &request)),
+        f::UpdatePinnedMessage::CONSTRUCTOR_ID => run(body, |request| editing::update_pinned(call, &request)),
+        f::UnpinAllMessages::CONSTRUCTOR_ID => run(body, |request| editing::unpin_all(call, &request)),
+        f::ForwardMessages::CONSTRUCTOR_ID => run(body, |request| forwarding::forward_messages(call, &request)),
+        f::CheckChatInvite::CONSTRUCTOR_ID => run(body, |request| invites::check(call, &request)),
+        f::ImportChatInvite::CONSTRUCTOR_ID => run(body, |request| invites::import(call, &request)),
+        f::ExportChatInvite::CONSTRUCTOR_ID => run(body, |request| invites::export(call, &request)),
         f::GetDialogs::CONSTRUCTOR_ID => run(body, |request| history::get_dialogs(call, &request)),
         f::GetPeerDialogs::CONSTRUCTOR_ID => run(body, |request| history::get_peer_dialogs(call, &request)),
         f::GetHistory::CONSTRUCTOR_ID => run(body, |request| history::get_history(call, &request)),

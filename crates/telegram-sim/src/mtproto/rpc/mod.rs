@@ -1,12 +1,16 @@
 //! Methods of the API, one file per namespace. A handler takes a request and returns its result or an [`RpcError`].
 
 mod account;
+mod attaching;
 mod auth;
 mod channels;
 mod contacts;
+mod editing;
 mod error;
+mod forwarding;
 mod help;
 mod history;
+mod invites;
 mod messages;
 mod peers;
 mod qr;

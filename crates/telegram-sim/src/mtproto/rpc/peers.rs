@@ -16,6 +16,7 @@ fn channel(world: &State, me: UserId, bare: i64, access_hash: i64) -> Reply<&Cha
     let chat = known.ok_or(RpcError::bad("CHANNEL_INVALID"))?;
     let own = chat.members.get(&me).map(|member| member.status);
     let hidden = match own {
+        _ if chat.deleted => true,
         Some(MemberStatus::Kicked) => true,
         Some(status) => !status.is_inside() && chat.username.is_none(),
         None => chat.username.is_none(),

@@ -1,28 +1,37 @@
-//! Sending, editing and deleting messages.
+//! Sending.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use grammers_tl_types::{enums, functions::messages as f, types};
 
-use super::history::own_message;
+use super::attaching::attach;
 use super::{Call, Reply, RpcError};
 use crate::mtproto::cloud::Cloud;
 use crate::mtproto::cloud::limits::Subject;
 use crate::mtproto::render::{View, entities_from_api, entities_to_api, is_channel};
-use crate::world::{Body, Media, MemberStatus, Message, Place, SendError, State, UserId, Via};
+use crate::world::{
+    Body, ChatKind, ContentKind, Entity, LinkPreview, MemberStatus, Message, Place, SendError, State, UserId, Via,
+};
 
 /// Longest text, in code points.
-const MAX_TEXT: usize = 4096;
+pub const MAX_TEXT: usize = 4096;
 /// Longest caption, in code points.
-const MAX_CAPTION: usize = 1024;
+pub const MAX_CAPTION: usize = 1024;
 /// Most files in an album.
 const MAX_ALBUM: usize = 10;
 
 /// One message of a request.
-struct Draft {
-    random_id: i64,
-    body: Body,
+pub struct Draft {
+    pub random_id: i64,
+    pub body: Body,
+}
+
+impl Draft {
+    /// A message of an account.
+    pub fn new(random_id: i64, body: Body) -> Self {
+        Self { random_id, body: Body { random_id: Some(random_id), via: Via::Mtproto, ..body } }
+    }
 }
 
 /// What a sent message became: its key, itself, and the number of the change that it made.
@@ -41,73 +50,98 @@ pub fn send_message(call: &Call<'_>, request: f::SendMessage) -> Reply<enums::Up
     if request.message.chars().count() > MAX_TEXT {
         return Err(RpcError::bad("MESSAGE_TOO_LONG"));
     }
+    // Keyboards are for bots: what an account sends of one is passed over.
     let body = Body {
         entities: entities(request.entities.as_deref(), &request.message, me)?,
         text: request.message,
-        reply_to: reply_to(request.reply_to.as_ref()),
         silent: request.silent,
         protected: request.noforwards,
-        random_id: Some(request.random_id),
-        via: Via::Mtproto,
+        link_preview: request.no_webpage.then(no_preview),
         ..Body::default()
     };
-    let draft = Draft { random_id: request.random_id, body };
-    deliver(call, &request.peer, vec![draft])
+    deliver(call, &request.peer, request.reply_to.as_ref(), vec![Draft::new(request.random_id, body)])
+}
+
+/// The preview of a message that shall have none.
+pub fn no_preview() -> LinkPreview {
+    LinkPreview { is_disabled: Some(true), ..LinkPreview::default() }
 }
 
 pub fn send_media(call: &Call<'_>, request: f::SendMedia) -> Reply<enums::Updates> {
     now_only(request.schedule_date)?;
     let me = call.me()?;
-    refuse_duplicate(&call.cloud(), me, request.random_id)?;
-    let body = Body {
-        media: Some(attach(call, &request.media)?),
+    may_begin(call, &request.peer, &[request.random_id])?;
+    let mut body = Body {
         entities: entities(request.entities.as_deref(), &request.message, me)?,
-        text: caption(request.message)?,
-        reply_to: reply_to(request.reply_to.as_ref()),
         silent: request.silent,
         protected: request.noforwards,
-        random_id: Some(request.random_id),
-        via: Via::Mtproto,
         ..Body::default()
     };
-    deliver(call, &request.peer, vec![Draft { random_id: request.random_id, body }])
+    attach(call, &request.media, &mut body)?;
+    body.text = caption(request.message, &body)?;
+    invert(&mut body, request.invert_media);
+    deliver(call, &request.peer, request.reply_to.as_ref(), vec![Draft::new(request.random_id, body)])
+}
+
+/// Puts the text above what it belongs to, or the preview above the text.
+pub fn invert(body: &mut Body, inverted: bool) {
+    body.caption_above = inverted && body.media.is_some();
+    if let Some(preview) = body.link_preview.as_mut().filter(|_| inverted) {
+        preview.show_above_text = Some(true);
+    }
 }
 
 pub fn send_multi_media(call: &Call<'_>, request: f::SendMultiMedia) -> Reply<enums::Updates> {
     now_only(request.schedule_date)?;
     let me = call.me()?;
-    if request.multi_media.is_empty() || request.multi_media.len() > MAX_ALBUM {
+    if request.multi_media.is_empty() {
+        return Err(RpcError::bad("MEDIA_EMPTY"));
+    }
+    if request.multi_media.len() > MAX_ALBUM {
         return Err(RpcError::bad("MULTI_MEDIA_TOO_LONG"));
     }
-    let album = rand::random_range(1..i64::MAX);
-    let mut drafts = Vec::new();
-    for item in request.multi_media {
-        let enums::InputSingleMedia::Media(item) = item;
-        refuse_duplicate(&call.cloud(), me, item.random_id)?;
-        let body = Body {
-            media: Some(attach(call, &item.media)?),
+    let items = request.multi_media.into_iter().map(|enums::InputSingleMedia::Media(item)| item);
+    let items: Vec<types::InputSingleMedia> = items.collect();
+    let ids: Vec<i64> = items.iter().map(|item| item.random_id).collect();
+    may_begin(call, &request.peer, &ids)?;
+    let album = (items.len() > 1).then(|| rand::random_range(1..i64::MAX));
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        // Albums are made of files that have been uploaded by `messages.uploadMedia` before.
+        if matches!(item.media, enums::InputMedia::UploadedPhoto(_) | enums::InputMedia::UploadedDocument(_)) {
+            return Err(RpcError::bad("MEDIA_INVALID"));
+        }
+        let mut body = Body {
             entities: entities(item.entities.as_deref(), &item.message, me)?,
-            text: caption(item.message)?,
-            reply_to: reply_to(request.reply_to.as_ref()),
             silent: request.silent,
             protected: request.noforwards,
-            album: Some(album),
-            random_id: Some(item.random_id),
-            via: Via::Mtproto,
+            album,
             ..Body::default()
         };
-        drafts.push(Draft { random_id: item.random_id, body });
+        attach(call, &item.media, &mut body).map_err(|error| error.of_item(index))?;
+        body.text = caption(item.message, &body)?;
+        invert(&mut body, request.invert_media);
+        let kinds = (drafts.first().and_then(|draft| draft.body.media.as_ref()), body.media.as_ref());
+        match kinds {
+            (_, None) => return Err(RpcError::bad("MEDIA_INVALID")),
+            (Some(first), Some(own)) if !first.kind.goes_with(own.kind) => {
+                return Err(RpcError::bad("MEDIA_GROUPED_INVALID"));
+            }
+            _ => {}
+        }
+        drafts.push(Draft::new(item.random_id, body));
     }
-    deliver(call, &request.peer, drafts)
+    deliver(call, &request.peer, request.reply_to.as_ref(), drafts)
 }
 
 pub fn upload_media(call: &Call<'_>, request: &f::UploadMedia) -> Reply<enums::MessageMedia> {
     let me = call.me()?;
     call.peer(&call.core.world.lock(), &request.peer)?;
-    let media = attach(call, &request.media)?;
+    let mut body = Body::default();
+    attach(call, &request.media, &mut body)?;
     let cloud = call.cloud();
     let world = call.core.world.lock();
-    Ok(View::new(&world, &cloud, me).media(&media))
+    View::new(&world, &cloud, me).attachment(&body).ok_or(RpcError::bad("MEDIA_INVALID"))
 }
 
 fn now_only(schedule: Option<i32>) -> Reply<()> {
@@ -115,67 +149,48 @@ fn now_only(schedule: Option<i32>) -> Reply<()> {
     if schedule.is_some() { Err(RpcError::bad("SCHEDULE_DATE_INVALID")) } else { Ok(()) }
 }
 
-fn caption(text: String) -> Reply<String> {
-    if text.chars().count() > MAX_CAPTION { Err(RpcError::bad("MEDIA_CAPTION_TOO_LONG")) } else { Ok(text) }
+/// The text beside what a message carries; beside a preview it is the message's own.
+fn caption(text: String, body: &Body) -> Reply<String> {
+    let is_text = body.content() == ContentKind::Text;
+    match text.chars().count() {
+        length if is_text && length > MAX_TEXT => Err(RpcError::bad("MESSAGE_TOO_LONG")),
+        length if !is_text && length > MAX_CAPTION => Err(RpcError::bad("MEDIA_CAPTION_TOO_LONG")),
+        _ => Ok(text),
+    }
 }
 
-fn entities(given: Option<&[enums::MessageEntity]>, text: &str, me: UserId) -> Reply<Vec<crate::world::Entity>> {
+pub fn entities(given: Option<&[enums::MessageEntity]>, text: &str, me: UserId) -> Reply<Vec<Entity>> {
     let units = u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX);
     entities_from_api(given.unwrap_or_default(), units, me).ok_or(RpcError::bad("ENTITY_BOUNDS_INVALID"))
 }
 
-fn reply_to(reply: Option<&enums::InputReplyTo>) -> Option<i32> {
-    match reply? {
-        enums::InputReplyTo::Message(reply) => Some(reply.reply_to_msg_id),
-        _ => None,
+/// The message that is answered, and the topic.
+fn reply_to(world: &State, chat: i64, place: Place, reply: Option<&enums::InputReplyTo>) -> (Option<i32>, Option<i32>) {
+    let Some(enums::InputReplyTo::Message(reply)) = reply else { return (None, None) };
+    let answered = Some(reply.reply_to_msg_id).filter(|id| *id != 0);
+    let Some(forum) = world.chat(chat).filter(|chat| chat.is_forum) else { return (answered, reply.top_msg_id) };
+    match (reply.top_msg_id, answered) {
+        // The general topic is where messages without a topic are.
+        (Some(topic), answered) => (answered.filter(|id| *id != topic), Some(topic).filter(|topic| *topic != 1)),
+        (None, None | Some(1)) => (None, None),
+        (None, Some(id)) if forum.has_topic(id) => (None, Some(id)),
+        (None, Some(id)) => (Some(id), world.messages().get(place, id).and_then(|known| known.body.thread)),
     }
 }
 
-/// The file of a message: a finished upload, or one that was sent before.
-fn attach(call: &Call<'_>, media: &enums::InputMedia) -> Reply<Media> {
-    match media {
-        enums::InputMedia::UploadedPhoto(media) => {
-            let (file_id, name, size) = finish(call, &media.file)?;
-            Ok(Media { file_id, is_photo: true, name, mime_type: "image/jpeg".to_owned(), size })
-        }
-        enums::InputMedia::UploadedDocument(media) => {
-            let (file_id, name, size) = finish(call, &media.file)?;
-            let named = media.attributes.iter().find_map(|attribute| match attribute {
-                enums::DocumentAttribute::Filename(name) => Some(name.file_name.clone()),
-                _ => None,
-            });
-            let name = named.unwrap_or(name);
-            Ok(Media { file_id, is_photo: false, name, mime_type: media.mime_type.clone(), size })
-        }
-        enums::InputMedia::Photo(media) => match &media.id {
-            enums::InputPhoto::Photo(file) => known_file(call, file.id, file.access_hash, true),
-            enums::InputPhoto::Empty => Err(RpcError::bad("PHOTO_INVALID")),
-        },
-        enums::InputMedia::Document(media) => match &media.id {
-            enums::InputDocument::Document(file) => known_file(call, file.id, file.access_hash, false),
-            enums::InputDocument::Empty => Err(RpcError::bad("DOCUMENT_INVALID")),
-        },
-        _ => Err(RpcError::bad("MEDIA_INVALID")),
-    }
-}
-
-fn finish(call: &Call<'_>, file: &enums::InputFile) -> Reply<(i64, String, u64)> {
+/// What is refused before the files of a message are looked at.
+fn may_begin(call: &Call<'_>, peer: &enums::InputPeer, random_ids: &[i64]) -> Reply<()> {
     let me = call.me()?;
-    let (upload, parts, name) = match file {
-        enums::InputFile::File(file) => (file.id, file.parts, file.name.clone()),
-        enums::InputFile::Big(file) => (file.id, file.parts, file.name.clone()),
-        enums::InputFile::StoryDocument(_) => return Err(RpcError::bad("MEDIA_INVALID")),
-    };
-    let (id, size) = call.cloud().files.finish(me, upload, parts, call.link.dc).map_err(RpcError::bad)?;
-    Ok((id, name, size))
-}
-
-fn known_file(call: &Call<'_>, id: i64, access_hash: i64, is_photo: bool) -> Reply<Media> {
     let cloud = call.cloud();
-    let file = cloud.files.get(id).filter(|file| file.access_hash == access_hash);
-    let size = file.ok_or(RpcError::bad("MEDIA_INVALID"))?.bytes.len() as u64;
-    let mime_type = if is_photo { "image/jpeg" } else { "application/octet-stream" };
-    Ok(Media { file_id: id, is_photo, name: "file".to_owned(), mime_type: mime_type.to_owned(), size })
+    let world = call.core.world.lock();
+    for random_id in random_ids {
+        refuse_duplicate(&cloud, me, *random_id)?;
+    }
+    let chat = call.peer(&world, peer)?;
+    match world.may_send(me, chat) {
+        Ok(()) | Err(SendError::NoContent(_)) => Ok(()),
+        Err(error) => Err(refusal(&world, me, chat, error)),
+    }
 }
 
 fn refuse_duplicate(cloud: &Cloud, me: UserId, random_id: i64) -> Reply<()> {
@@ -188,37 +203,63 @@ fn refuse_duplicate(cloud: &Cloud, me: UserId, random_id: i64) -> Reply<()> {
 }
 
 /// Takes the messages of one request, all or none, and delivers them.
-fn deliver(call: &Call<'_>, peer: &enums::InputPeer, drafts: Vec<Draft>) -> Reply<enums::Updates> {
+pub fn deliver(
+    call: &Call<'_>,
+    peer: &enums::InputPeer,
+    reply: Option<&enums::InputReplyTo>,
+    mut drafts: Vec<Draft>,
+) -> Reply<enums::Updates> {
     let me = call.me()?;
     let mut cloud = call.cloud();
     let mut world = call.core.world.lock();
-    for draft in &drafts {
+    for (index, draft) in drafts.iter().enumerate() {
         refuse_duplicate(&cloud, me, draft.random_id)?;
+        if drafts[..index].iter().any(|other| other.random_id == draft.random_id) {
+            return Err(RpcError::new(500, "RANDOM_ID_DUPLICATE"));
+        }
     }
     let chat = call.peer(&world, peer)?;
-    world.may_send(me, chat).map_err(|error| refusal(&world, me, chat, error))?;
+    let place = Place::seen_by(me, chat);
+    let (reply_to, thread) = reply_to(&world, chat, place, reply);
+    for draft in &mut drafts {
+        (draft.body.reply_to, draft.body.thread) = (reply_to, thread);
+        world.check(me, chat, &draft.body).map_err(|error| refusal(&world, me, chat, error))?;
+        refuse_public_poll(&world, chat, &draft.body)?;
+    }
     refuse_stranger(&cloud, &world, me, chat)?;
     for _ in &drafts {
         limit(&mut cloud, me, chat)?;
     }
     // What happened before is not of this connection's making.
     cloud.sync(&world, None);
-    let place = Place::seen_by(me, chat);
-    let mut sent = Vec::new();
-    for draft in drafts {
-        let message = world.send(me, chat, draft.body).map_err(|error| refusal(&world, me, chat, error))?;
-        cloud.sync(&world, Some(call.link.key_id));
-        if let Some(account) = cloud.accounts.get_mut(&me) {
-            account.random_ids.insert(draft.random_id, (place, message.id));
-        }
-        let pts = last_pts(&cloud, &world, me, place);
-        sent.push(Sent { random_id: draft.random_id, message, pts });
+    let before = last_pts(&cloud, &world, me, place);
+    let (random_ids, bodies): (Vec<i64>, Vec<Body>) =
+        drafts.into_iter().map(|draft| (draft.random_id, draft.body)).unzip();
+    let messages = world.send_all(me, chat, bodies).map_err(|error| refusal(&world, me, chat, error))?;
+    cloud.sync(&world, Some(call.link.key_id));
+    if let Some(account) = cloud.accounts.get_mut(&me) {
+        let made = random_ids.iter().zip(&messages).map(|(id, message)| (*id, (place, message.id)));
+        account.random_ids.extend(made);
     }
+    let sent: Vec<Sent> = random_ids
+        .into_iter()
+        .zip(messages)
+        .zip(before + 1..)
+        .map(|((random_id, message), pts)| Sent { random_id, message, pts })
+        .collect();
     Ok(answer(&mut View::new(&world, &cloud, me), place, &sent))
 }
 
+fn refuse_public_poll(world: &State, chat: i64, body: &Body) -> Reply<()> {
+    let in_channel = world.chat(chat).is_some_and(|chat| chat.kind == ChatKind::Channel);
+    if in_channel && body.poll.as_ref().is_some_and(|poll| !poll.anonymous) {
+        return Err(RpcError::bad("BROADCAST_PUBLIC_VOTERS_FORBIDDEN"));
+    }
+    Ok(())
+}
+
 /// The number of the last change in the log that a place's messages go to.
-fn last_pts(cloud: &Cloud, world: &State, me: UserId, place: Place) -> i32 {
+pub fn last_pts(cloud: &Cloud, world: &State, me: UserId, place: Place) -> i32 {
     match place {
         Place::Chat(id) if is_channel(world, place) => cloud.channels.get(&id).map_or(1, |log| log.pts),
         _ => cloud.accounts.get(&me).map_or(1, |account| account.mailbox.pts),
@@ -229,8 +270,8 @@ fn last_pts(cloud: &Cloud, world: &State, me: UserId, place: Place) -> i32 {
 fn refusal(world: &State, me: UserId, chat: i64, error: SendError) -> RpcError {
     let status = world.chat(chat).and_then(|chat| chat.members.get(&me)).map(|member| member.status);
     match (error, status) {
-        (SendError::NoRights(_), Some(MemberStatus::Restricted)) => RpcError::bad("USER_BANNED_IN_CHANNEL"),
-        (SendError::NoRights(_), Some(MemberStatus::Administrator)) => RpcError::bad("CHAT_ADMIN_REQUIRED"),
+        (SendError::NoRights(..), Some(MemberStatus::Restricted)) => RpcError::bad("USER_BANNED_IN_CHANNEL"),
+        (SendError::NoRights(..), Some(MemberStatus::Administrator)) => RpcError::bad("CHAT_ADMIN_REQUIRED"),
         _ => error.into(),
     }
 }
@@ -260,7 +301,8 @@ fn limit(cloud: &mut Cloud, me: UserId, chat: i64) -> Reply<()> {
 /// The short answer for one text to a person, the long one for anything else.
 fn answer(view: &mut View<'_>, place: Place, sent: &[Sent]) -> enums::Updates {
     if let ([one], Place::Private(..)) = (sent, place)
-        && one.message.body.media.is_none()
+        && view.attachment(&one.message.body).is_none()
+        && one.message.body.forwarded.is_none()
     {
         return types::UpdateShortSentMessage {
             out: true,
@@ -286,61 +328,4 @@ fn answer(view: &mut View<'_>, place: Place, sent: &[Sent]) -> enums::Updates {
         });
     }
     view.wrap(updates)
-}
-
-pub fn edit_message(call: &Call<'_>, request: f::EditMessage) -> Reply<enums::Updates> {
-    let me = call.me()?;
-    let mut cloud = call.cloud();
-    let mut world = call.core.world.lock();
-    let place = Place::seen_by(me, call.peer(&world, &request.peer)?);
-    let known = world.messages().get(place, request.id).cloned().ok_or(RpcError::bad("MESSAGE_ID_INVALID"))?;
-    let may_edit = known.from == me
-        || matches!(place, Place::Chat(id)
-            if world.chat(id).and_then(|chat| chat.member(me)).is_some_and(crate::world::Member::may_edit));
-    if !may_edit {
-        return Err(RpcError::forbidden("MESSAGE_AUTHOR_REQUIRED"));
-    }
-    let text = request.message.ok_or(RpcError::bad("MESSAGE_EMPTY"))?;
-    let longest = if known.body.media.is_some() { MAX_CAPTION } else { MAX_TEXT };
-    if text.chars().count() > longest {
-        return Err(RpcError::bad("MESSAGE_TOO_LONG"));
-    }
-    if text.trim().is_empty() && known.body.media.is_none() {
-        return Err(RpcError::bad("MESSAGE_EMPTY"));
-    }
-    let entities = entities(request.entities.as_deref(), &text, me)?;
-    if (&known.body.text, &known.body.entities) == (&text, &entities) {
-        return Err(RpcError::bad("MESSAGE_NOT_MODIFIED"));
-    }
-    cloud.sync(&world, None);
-    let change = |body: &mut Body| (body.text, body.entities) = (text, entities);
-    let edited = world.edit(place, request.id, change).ok_or(RpcError::bad("MESSAGE_ID_INVALID"))?;
-    cloud.sync(&world, Some(call.link.key_id));
-    let (pts, pts_count) = (last_pts(&cloud, &world, me, place), 1);
-    let mut view = View::new(&world, &cloud, me);
-    let message = view.message(&edited);
-    let update = if is_channel(&world, place) {
-        types::UpdateEditChannelMessage { message, pts, pts_count }.into()
-    } else {
-        types::UpdateEditMessage { message, pts, pts_count }.into()
-    };
-    Ok(view.wrap(vec![update]))
-}
-
-pub fn delete_messages(call: &Call<'_>, request: &f::DeleteMessages) -> Reply<enums::messages::AffectedMessages> {
-    let me = call.me()?;
-    let mut cloud = call.cloud();
-    let mut world = call.core.world.lock();
-    cloud.sync(&world, None);
-    let mut pts_count = 0;
-    for id in &request.id {
-        let found = own_message(&View::new(&world, &cloud, me), *id);
-        if let Some(message) = found {
-            world.delete(message.place, message.id);
-            cloud.sync(&world, Some(call.link.key_id));
-            pts_count += 1;
-        }
-    }
-    let pts = cloud.accounts.get(&me).map_or(1, |account| account.mailbox.pts);
-    Ok(types::messages::AffectedMessages { pts, pts_count }.into())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::{Bot, BotApi, CallError, ChatRef, SetWebhook};
 use super::server::{Reply, Server, answer};
 use super::{IMPATIENT, PATIENT, TOKEN, api, assert_no_secret, hello, token};
+use crate::media::testing::Shelf;
 
 const ME: &str = r#"{"ok":true,"result":{"id":4242,"is_bot":true,"first_name":"Test","username":"test_bot",
     "can_join_groups":true,"can_read_all_group_messages":false,"supports_inline_queries":false}}"#;
@@ -190,7 +191,7 @@ async fn nothing_logs_a_token() {
     assert!(api.get_me(&token()).await.is_ok());
     server.connection_closed().await;
     assert!(api.get_me(&token()).await.is_err());
-    api.send_message(&token(), 7, &hello()).await;
+    api.send(&token(), 7, &hello(), &Shelf::default()).await;
 
     let logged = String::from_utf8(log.0.lock().expect("no test panics with the lock").clone()).expect("UTF-8");
     assert!(logged.contains("127.0.0.1"), "the libraries below log their connections: {logged}");

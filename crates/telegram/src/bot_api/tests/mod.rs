@@ -1,17 +1,19 @@
 //! The client against a server that breaks in every way that decides between "not sent" and "unknown".
 
 mod calls;
+mod media;
 mod sends;
 mod server;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
-use platform::{Outcome, Text, TextMessage};
+use platform::{Content, Message, Options, Outcome, Text, TextContent};
 use secrecy::SecretString;
 
 use self::server::{Script, Server};
 use super::BotApi;
+use crate::media::testing::Shelf;
 
 const TOKEN: &str = "4242:AAsecretsecretsecret";
 
@@ -24,8 +26,9 @@ fn token() -> SecretString {
     SecretString::from(TOKEN)
 }
 
-fn hello() -> TextMessage {
-    TextMessage { text: Text { text: "hello".to_owned(), entities: Vec::new() }, ..TextMessage::default() }
+fn hello() -> Message {
+    let text = TextContent { text: Text::plain("hello"), link_preview: None };
+    Message { content: Content::Text(text), options: Options::default() }
 }
 
 fn api(server: &Server, timeout: Duration) -> BotApi {
@@ -35,7 +38,7 @@ fn api(server: &Server, timeout: Duration) -> BotApi {
 /// Sends one message to a server with these scripts.
 async fn send(scripts: Vec<Script>, timeout: Duration) -> (Outcome, Server) {
     let server = Server::start(scripts).await;
-    let outcome = api(&server, timeout).send_message(&token(), 7, &hello()).await;
+    let outcome = api(&server, timeout).send(&token(), 7, &hello(), &Shelf::default()).await;
     assert_no_secret(&outcome);
     (outcome, server)
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use platform::text::MentionedUser;
-use platform::{Button, Entity, EntityKind, LinkPreview, Outcome, Text, TextMessage, Verdict};
+use platform::{
+    Button, Content, Entity, EntityKind, LinkPreview, Message, Options, Outcome, Text, TextContent, Verdict,
+};
 
 use super::super::BotApi;
 use super::super::http::testing::untrusting;
 use super::server::{Reply, Server, answer};
 use super::{IMPATIENT, PATIENT, api, assert_no_secret, hello, send, token};
+use crate::media::testing::Shelf;
 
 const SENT: &str = r#"{"ok":true,"result":{"message_id":11,"date":1,"chat":{"id":7,"type":"private"},"text":"hello"}}"#;
 
@@ -36,25 +39,27 @@ fn assert_unreachable(outcome: &Outcome) {
 
 #[tokio::test]
 async fn a_message_is_sent_with_everything_it_has() {
-    let message = TextMessage {
-        text: Text {
-            text: "hi you".to_owned(),
-            entities: vec![
-                Entity::new(EntityKind::Bold, 0, 2),
-                Entity { user: Some(MentionedUser { id: 9 }), ..Entity::new(EntityKind::TextMention, 3, 3) },
-            ],
-        },
+    let text = Text {
+        text: "hi you".to_owned(),
+        entities: vec![
+            Entity::new(EntityKind::Bold, 0, 2),
+            Entity { user: Some(MentionedUser { id: 9 }), ..Entity::new(EntityKind::TextMention, 3, 3) },
+        ],
+    };
+    let link_preview = Some(LinkPreview { is_disabled: Some(true), ..LinkPreview::default() });
+    let options = Options {
         reply_to: Some(5),
+        topic: None,
         silent: true,
         protected: true,
-        link_preview: Some(LinkPreview { is_disabled: Some(true), ..LinkPreview::default() }),
         buttons: vec![vec![
             Button { text: "a".to_owned(), url: Some("https://a.b".to_owned()), callback_data: None },
             Button { text: "b".to_owned(), url: None, callback_data: Some("data".to_owned()) },
         ]],
     };
+    let message = Message { content: Content::Text(TextContent { text, link_preview }), options };
     let server = Server::start(vec![vec![answer(200, SENT)]]).await;
-    let outcome = api(&server, PATIENT).send_message(&token(), -1007, &message).await;
+    let outcome = api(&server, PATIENT).send(&token(), -1007, &message, &Shelf::default()).await;
     assert_eq!(outcome, sent());
 
     let request = server.requests().remove(0);
@@ -87,7 +92,8 @@ async fn a_plain_message_says_no_more_than_it_must() {
     assert_eq!(outcome, sent());
     let request = server.requests().remove(0);
     let body = request.split_once("\r\n\r\n").expect("a head").1;
-    assert_eq!(body, r#"{"chat_id":7,"text":"hello"}"#);
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body, serde_json::json!({ "chat_id": 7, "text": "hello" }));
 }
 
 #[tokio::test]
@@ -96,13 +102,13 @@ async fn a_refused_connection_proves_that_nothing_was_sent() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let api = BotApi::new(&url, PATIENT).expect("an address");
-    assert_unreachable(&api.send_message(&token(), 7, &hello()).await);
+    assert_unreachable(&api.send(&token(), 7, &hello(), &Shelf::default()).await);
 }
 
 #[tokio::test]
 async fn a_host_without_address_proves_that_nothing_was_sent() {
     let api = BotApi::new("http://host.invalid", PATIENT).expect("an address");
-    assert_unreachable(&api.send_message(&token(), 7, &hello()).await);
+    assert_unreachable(&api.send(&token(), 7, &hello(), &Shelf::default()).await);
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn a_failed_tls_handshake_proves_that_nothing_was_sent() {
     let server = Server::start(vec![vec![], vec![]]).await;
     let http = untrusting(&server.url.replace("http://", "https://"), PATIENT);
     let api = BotApi { http: Arc::new(http) };
-    assert_unreachable(&api.send_message(&token(), 7, &hello()).await);
+    assert_unreachable(&api.send(&token(), 7, &hello(), &Shelf::default()).await);
 }
 
 #[tokio::test]
@@ -118,7 +124,7 @@ async fn a_tls_handshake_without_end_proves_that_nothing_was_sent() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     let api = BotApi { http: Arc::new(untrusting(&url, IMPATIENT)) };
-    let outcome = api.send_message(&token(), 7, &hello()).await;
+    let outcome = api.send(&token(), 7, &hello(), &Shelf::default()).await;
     assert_unreachable(&outcome);
     drop(listener);
 }
@@ -207,7 +213,7 @@ async fn refusals_carry_their_decision() {
 #[tokio::test]
 async fn a_string_that_is_no_token_is_not_sent_anywhere() {
     let server = Server::start(vec![]).await;
-    let outcome = api(&server, PATIENT).send_message(&"../AAsecret".into(), 7, &hello()).await;
+    let outcome = api(&server, PATIENT).send(&"../AAsecret".into(), 7, &hello(), &Shelf::default()).await;
     assert_no_secret(&outcome);
     match outcome {
         Outcome::Refused(refusal) => {
@@ -223,7 +229,7 @@ async fn a_connection_is_used_again() {
     let server = Server::start(vec![vec![answer(200, SENT), answer(200, SENT)]]).await;
     let api = api(&server, PATIENT);
     for _ in 0..2 {
-        assert_eq!(api.clone().send_message(&token(), 7, &hello()).await, sent());
+        assert_eq!(api.clone().send(&token(), 7, &hello(), &Shelf::default()).await, sent());
         // Lets the connection return to the pool.
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -234,8 +240,8 @@ async fn a_connection_is_used_again() {
 async fn an_idle_connection_that_the_server_closed_harms_nobody() {
     let server = Server::start(vec![vec![answer(200, SENT)], vec![answer(200, SENT)]]).await;
     let api = api(&server, PATIENT);
-    assert_eq!(api.send_message(&token(), 7, &hello()).await, sent());
+    assert_eq!(api.send(&token(), 7, &hello(), &Shelf::default()).await, sent());
     server.connection_closed().await;
-    assert_eq!(api.send_message(&token(), 7, &hello()).await, sent());
+    assert_eq!(api.send(&token(), 7, &hello(), &Shelf::default()).await, sent());
     assert_eq!(server.requests().len(), 2);
 }

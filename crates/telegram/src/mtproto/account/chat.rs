@@ -103,7 +103,7 @@ impl Chat {
     }
 }
 
-fn username(main: Option<&String>, others: Option<&[tl::enums::Username]>) -> Option<String> {
+pub(super) fn username(main: Option<&String>, others: Option<&[tl::enums::Username]>) -> Option<String> {
     let active = |tl::enums::Username::Username(name): &tl::enums::Username| name.active.then(|| name.username.clone());
     main.cloned().or_else(|| others.into_iter().flatten().find_map(active))
 }

@@ -2,24 +2,50 @@
 
 use grammers_session::types::PeerKind;
 use grammers_tl_types as tl;
-use platform::TextContent;
+use platform::{Change, ChangeSent, Content, Message};
 
+use super::request::message_id;
 use super::{Account, entities};
+use crate::media::media_of;
 use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 
+/// The code of a message that is not there.
+const NOT_FOUND: &str = "message_not_found";
+
 impl Account {
-    /// Replaces the text of a message that this account sent. Of the options only the link preview can change.
+    /// Changes a message that this account sent.
+    pub async fn change(&self, chat: PeerId, change: &ChangeSent) -> Result<(), Problem> {
+        let first = change.message_ids.first().copied().unwrap_or_default();
+        match &change.change {
+            Change::Edit(message) => self.edit(chat, first, message).await,
+            Change::Delete => self.delete_messages(chat, &change.message_ids).await,
+            Change::Pin { silent } => self.pin(chat, first, true, *silent).await,
+            Change::Unpin => self.pin(chat, first, false, true).await,
+        }
+    }
+
+    /// Replaces the text of a message that this account sent, or its caption. Of the options only the link preview can change.
     /// A message that says the same already is a success.
-    pub async fn edit_text(&self, chat: PeerId, message_id: i64, content: &TextContent) -> Result<(), Problem> {
-        let preview = content.link_preview.clone().unwrap_or_default();
-        let entities = entities::to_tl(&content.text.entities, |id| self.input_user(id));
+    pub async fn edit(&self, chat: PeerId, id: i64, message: &Message) -> Result<(), Problem> {
+        let (text, no_webpage, invert_media) = match &message.content {
+            Content::Text(content) => {
+                let preview = content.link_preview.clone().unwrap_or_default();
+                let above = preview.show_above_text.unwrap_or_default();
+                (&content.text, preview.is_disabled.unwrap_or_default(), above)
+            }
+            content => match media_of(content).first() {
+                Some((_, media)) => (&media.caption, false, media.caption_above),
+                None => return Err(Problem::refused("message_locked", "a message of this kind cannot be edited")),
+            },
+        };
+        let entities = entities::to_tl(&text.entities, |id| self.input_user(id));
         let request = tl::functions::messages::EditMessage {
-            no_webpage: preview.is_disabled.unwrap_or_default(),
-            invert_media: preview.show_above_text.unwrap_or_default(),
+            no_webpage,
+            invert_media,
             peer: self.find(chat).await?,
-            id: telegram_id(message_id)?,
-            message: Some(content.text.text.clone()),
+            id: message_id(id, NOT_FOUND)?,
+            message: Some(text.text.clone()),
             media: None,
             reply_markup: None,
             // An empty list takes formatting away; none at all would keep it.
@@ -37,7 +63,7 @@ impl Account {
 
     /// Deletes messages, for everybody. Those that are gone already do not matter.
     pub async fn delete_messages(&self, chat: PeerId, message_ids: &[i64]) -> Result<(), Problem> {
-        let id = message_ids.iter().copied().map(telegram_id).collect::<Result<Vec<_>, _>>()?;
+        let id = message_ids.iter().map(|id| message_id(*id, NOT_FOUND)).collect::<Result<Vec<_>, _>>()?;
         if chat.kind() != PeerKind::Channel {
             self.call(&tl::functions::messages::DeleteMessages { revoke: true, id }).await?;
             return Ok(());
@@ -49,36 +75,15 @@ impl Account {
     }
 
     /// Pins a message, or takes the pin away. `silent` tells nobody.
-    pub async fn pin(&self, chat: PeerId, message_id: i64, pinned: bool, silent: bool) -> Result<(), Problem> {
+    pub async fn pin(&self, chat: PeerId, id: i64, pinned: bool, silent: bool) -> Result<(), Problem> {
         let request = tl::functions::messages::UpdatePinnedMessage {
             silent,
             unpin: !pinned,
             pm_oneside: false,
             peer: self.find(chat).await?,
-            id: telegram_id(message_id)?,
+            id: message_id(id, NOT_FOUND)?,
         };
         self.call(&request).await?;
         Ok(())
-    }
-}
-
-/// Telegram's message ids have 31 bits.
-fn telegram_id(message_id: i64) -> Result<i32, Problem> {
-    i32::try_from(message_id)
-        .ok()
-        .filter(|id| *id > 0)
-        .ok_or_else(|| Problem::refused("message_not_found", format!("{message_id} is no message id of Telegram")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_that_cannot_exist_are_refused() {
-        assert_eq!(telegram_id(7), Ok(7));
-        for wrong in [0, -1, i64::MAX] {
-            assert_eq!(telegram_id(wrong).unwrap_err().code, "message_not_found");
-        }
     }
 }

@@ -1,25 +1,30 @@
 //! A logged-in account, connected.
 //!
-//! - `send`: sending text, with the outcome of each attempt;
+//! - `send`: sending, with the outcome of each attempt, by the requests of `request`, with `media` that `upload` brings;
 //! - `manage`: changing, deleting and pinning what was sent;
 //! - `entities`: formatting, to and from Telegram's form;
 //! - [`chat`]: what an account can post to; `dialogs`, `resolve`: how it is found;
-//! - [`updates`]: what happens in its chats.
+//! - `inspect`: what a chat is, and what the account may do there;
+//! - [`updates`]: what happens in its chats; `stream`: in order and without gaps.
 
 pub mod chat;
 mod dialogs;
 mod entities;
+mod inspect;
 mod manage;
+mod media;
+mod request;
 mod resolve;
 mod send;
+mod stream;
 pub mod updates;
+mod upload;
 
 use std::sync::Arc;
 
 use grammers_session::types::PeerInfo;
-use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use chat::{Chat, ChatKind};
@@ -27,6 +32,7 @@ pub use updates::{Batch, Event, Message, Updates};
 
 use super::call::CallError;
 use super::connect::Connection;
+use super::incoming::Incoming;
 use super::options::ClientOptions;
 use super::peer::CachedPeer;
 use super::problem::Problem;
@@ -40,7 +46,7 @@ use super::user::AccountUser;
 /// An account may be connected once only, in all processes together: Telegram ends a session that is used twice.
 pub struct Account {
     connection: Connection,
-    updates: Option<mpsc::Receiver<UpdatesLike>>,
+    updates: Option<Incoming>,
     user: AccountUser,
     /// When the dialogs were last searched for a peer that was not known.
     searched: Mutex<Option<Instant>>,
@@ -49,7 +55,7 @@ pub struct Account {
 impl Account {
     /// Connects a session and proves that it is alive.
     pub async fn connect(options: &ClientOptions, session: Arc<Session>) -> Result<Self, Problem> {
-        let mut connection = Connection::open(options, session).await?;
+        let mut connection = Connection::open(Arc::new(options.clone()), session);
         let myself = tl::functions::users::GetUsers { id: vec![tl::enums::InputUser::UserSelf] };
         let users = match connection.call(&myself).await {
             Err(CallError::NoAnswer(why)) => return Err(CallError::Unreachable(why).into()),
@@ -65,7 +71,7 @@ impl Account {
         Ok(Self::new(connection, updates, user))
     }
 
-    pub(super) fn new(connection: Connection, updates: mpsc::Receiver<UpdatesLike>, user: AccountUser) -> Self {
+    pub(super) fn new(connection: Connection, updates: Incoming, user: AccountUser) -> Self {
         Self { connection, updates: Some(updates), user, searched: Mutex::new(None) }
     }
 

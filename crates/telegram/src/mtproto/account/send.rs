@@ -1,55 +1,132 @@
 //! Sending, with the outcome of each attempt.
 
+use futures::future::join_all;
 use grammers_session::types::PeerKind;
 use grammers_tl_types as tl;
-use platform::{LinkPreview, Options, Outcome, Refusal, TextContent, Verdict};
+use platform::{Content, Delivery, MediaKind, Outcome, Refusal, Verdict};
 
-use super::{Account, entities};
+use super::media::Known;
+use super::request::{Envelope, Request};
+use super::{Account, entities, media};
+use crate::media::{Library, media_of, recall, remember};
 use crate::mtproto::call::CallError;
 use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::{Kind, Problem};
 
 impl Account {
-    /// Sends a text once. `random_id` names the message at Telegram: send it again with the same one, and it is not
-    /// doubled.
+    /// Sends a message once. Its random ids name it at Telegram: send it again with the same ones, and it is not doubled. Files that
+    /// this account sent before are named, others are uploaded; what Telegram does not know any more is uploaded anew.
     ///
     /// [`Outcome::Unanswered`] says that no answer came: the same message can safely be tried again on this account,
-    /// with the same `random_id`. A message that an earlier try had sent is [`Outcome::Sent`] without an id.
-    pub async fn send_text(&self, peer: PeerId, content: &TextContent, options: &Options, random_id: i64) -> Outcome {
-        match self.prepare(peer, content, options, random_id).await {
-            Err(problem) => outcome(unsent(problem)),
-            Ok(request) => match self.deliver(&request).await {
-                Ok(updates) => Outcome::Sent { platform_message_ids: sent_ids(&updates, random_id) },
-                Err(error) if error.is("RANDOM_ID_DUPLICATE") => Outcome::Sent { platform_message_ids: Vec::new() },
-                Err(error) => self.refused(peer, error.into()).await,
-            },
+    /// with the same random ids. A message that an earlier try had sent is [`Outcome::Sent`] without an id.
+    pub async fn send(&self, peer: PeerId, delivery: &Delivery, library: &dyn Library) -> Outcome {
+        let items = media_of(&delivery.message.content);
+        let mut known: Vec<Option<Known>> =
+            join_all(items.iter().map(|(kind, item)| recall(library, *kind, item))).await;
+        loop {
+            let request = match self.prepare(peer, delivery, &known, library).await {
+                Ok(request) => request,
+                Err(problem) => return outcome(unsent(problem)),
+            };
+            match request.deliver(self).await {
+                Ok(updates) => {
+                    if let [(kind, item)] = items[..]
+                        && known[0].is_none()
+                        && let Some(fresh) = sent_media(&updates)
+                    {
+                        remember(library, kind, item, fresh).await;
+                    }
+                    return Outcome::Sent { platform_message_ids: sent_ids(&updates, &request.random_ids()) };
+                }
+                Err(error) if error.is("RANDOM_ID_DUPLICATE") => {
+                    return Outcome::Sent { platform_message_ids: Vec::new() };
+                }
+                Err(error) if is_stale(&error) && known.iter().any(Option::is_some) => {
+                    for ((kind, item), _) in items.iter().zip(&known).filter(|(_, known)| known.is_some()) {
+                        library.forget(item.file.id, *kind).await;
+                    }
+                    known.fill(None);
+                }
+                Err(error) => return self.refused(peer, error.into()).await,
+            }
         }
     }
 
-    /// Everything that can be found out before a byte of the message leaves.
+    /// Everything that can be done before a byte of the message leaves: finding out who it is for, uploading what it carries.
     async fn prepare(
         &self,
         peer: PeerId,
-        content: &TextContent,
-        options: &Options,
-        random_id: i64,
+        delivery: &Delivery,
+        known: &[Option<Known>],
+        library: &dyn Library,
     ) -> Result<Request, Problem> {
+        let options = &delivery.message.options;
         if !options.buttons.is_empty() {
             let why = "accounts cannot send buttons: send through a bot";
             return Err(Problem::refused("bad_buttons", why));
         }
-        let reply_to = options.reply_to.map(reply_to).transpose()?;
+        let reply_to = Envelope::reply_to(options)?;
         self.connection.ensure().await?;
-        let peer = self.find(peer).await?;
-        let entities = entities::to_tl(&content.text.entities, |id| self.input_user(id));
-        Ok(Request::new(content, options, peer, reply_to, entities, random_id))
+        let envelope = Envelope { peer: self.find(peer).await?, reply_to, options };
+        let mention = |id| self.input_user(id);
+        let first = delivery.random_id_of(0);
+        Ok(match &delivery.message.content {
+            Content::Text(text) => Request::text(envelope, text, entities::to_tl(&text.text.entities, mention), first),
+            Content::Poll(poll) => Request::media(envelope, media::poll(poll), None, Vec::new(), first),
+            Content::Location(point) => Request::media(envelope, media::location(point), None, Vec::new(), first),
+            Content::Forward(forward) => {
+                let from = self.resolve_id(forward.from_chat_id).await?;
+                let random_ids = (0..forward.message_ids.len()).map(|part| delivery.random_id_of(part)).collect();
+                Request::forward(envelope, self.find(from).await?, forward, random_ids)?
+            }
+            Content::Album(album) => {
+                let mut singles = Vec::with_capacity(album.items.len());
+                for (part, item) in album.items.iter().enumerate() {
+                    let known = known.get(part).cloned().flatten();
+                    let media = self.album_media(&envelope.peer, item.kind, &item.media, known, library).await?;
+                    let caption = &item.media.caption;
+                    singles.push(tl::enums::InputSingleMedia::from(tl::types::InputSingleMedia {
+                        media,
+                        random_id: delivery.random_id_of(part),
+                        message: caption.text.clone(),
+                        entities: Some(entities::to_tl(&caption.entities, mention)),
+                    }));
+                }
+                Request::album(envelope, album, singles)
+            }
+            content => {
+                let Some((kind, item)) = content.as_media() else {
+                    return Err(Problem::refused("content_unreadable", "this kind of content cannot be sent"));
+                };
+                let input = match known.first().cloned().flatten() {
+                    Some(known) => known.input(kind, item.spoiler),
+                    None => media::uploaded(kind, item, self.upload(&item.file, library).await?),
+                };
+                let entities = entities::to_tl(&item.caption.entities, mention);
+                Request::media(envelope, input, Some(item), entities, first)
+            }
+        })
     }
 
-    async fn deliver(&self, request: &Request) -> Result<tl::enums::Updates, CallError> {
-        match request {
-            Request::Message(request) => self.call(&**request).await,
-            Request::Media(request) => self.call(&**request).await,
+    /// What goes into an album has to be known to Telegram as photo or document before.
+    async fn album_media(
+        &self,
+        peer: &tl::enums::InputPeer,
+        kind: MediaKind,
+        item: &platform::Media,
+        known: Option<Known>,
+        library: &dyn Library,
+    ) -> Result<tl::enums::InputMedia, Problem> {
+        if let Some(known) = known {
+            return Ok(known.input(kind, item.spoiler));
         }
+        let media = media::uploaded(kind, item, self.upload(&item.file, library).await?);
+        let request = tl::functions::messages::UploadMedia { business_connection_id: None, peer: peer.clone(), media };
+        let told = self.call(&request).await?;
+        let known = Known::of(&told)
+            .ok_or_else(|| Problem::refused("bad_media", "Telegram made nothing of the file that can be sent"))?;
+        remember(library, kind, item, known.clone()).await;
+        Ok(known.input(kind, item.spoiler))
     }
 
     /// A group that became a supergroup goes on there; that is asked for only when the group refused.
@@ -77,108 +154,6 @@ impl Account {
     }
 }
 
-/// A text goes as a plain message, or as one with a link preview of its own.
-enum Request {
-    Message(Box<tl::functions::messages::SendMessage>),
-    Media(Box<tl::functions::messages::SendMedia>),
-}
-
-impl Request {
-    fn new(
-        content: &TextContent,
-        options: &Options,
-        peer: tl::enums::InputPeer,
-        reply_to: Option<tl::enums::InputReplyTo>,
-        entities: Vec<tl::enums::MessageEntity>,
-        random_id: i64,
-    ) -> Self {
-        let text = content.text.text.clone();
-        let preview = content.link_preview.clone().unwrap_or_default();
-        let entities = Some(entities).filter(|entities| !entities.is_empty());
-        let invert_media = preview.show_above_text.unwrap_or_default();
-        let no_webpage = preview.is_disabled.unwrap_or_default();
-        match webpage(&preview).filter(|_| !no_webpage) {
-            None => Self::Message(Box::new(tl::functions::messages::SendMessage {
-                no_webpage,
-                silent: options.silent,
-                background: false,
-                clear_draft: false,
-                noforwards: options.protected,
-                update_stickersets_order: false,
-                invert_media,
-                allow_paid_floodskip: false,
-                peer,
-                reply_to,
-                message: text,
-                random_id,
-                reply_markup: None,
-                entities,
-                schedule_date: None,
-                schedule_repeat_period: None,
-                send_as: None,
-                quick_reply_shortcut: None,
-                effect: None,
-                allow_paid_stars: None,
-                suggested_post: None,
-                rich_message: None,
-            })),
-            Some(media) => Self::Media(Box::new(tl::functions::messages::SendMedia {
-                silent: options.silent,
-                background: false,
-                clear_draft: false,
-                noforwards: options.protected,
-                update_stickersets_order: false,
-                invert_media,
-                allow_paid_floodskip: false,
-                peer,
-                reply_to,
-                media,
-                message: text,
-                random_id,
-                reply_markup: None,
-                entities,
-                schedule_date: None,
-                schedule_repeat_period: None,
-                send_as: None,
-                quick_reply_shortcut: None,
-                effect: None,
-                allow_paid_stars: None,
-                suggested_post: None,
-            })),
-        }
-    }
-}
-
-fn webpage(preview: &LinkPreview) -> Option<tl::enums::InputMedia> {
-    let page = tl::types::InputMediaWebPage {
-        force_large_media: preview.prefer_large_media.unwrap_or_default(),
-        force_small_media: preview.prefer_small_media.unwrap_or_default(),
-        // A page without a preview does not stop the message.
-        optional: true,
-        url: preview.url.clone()?,
-    };
-    Some(page.into())
-}
-
-fn reply_to(message_id: i64) -> Result<tl::enums::InputReplyTo, Problem> {
-    let reply_to_msg_id = i32::try_from(message_id)
-        .ok()
-        .filter(|id| *id > 0)
-        .ok_or_else(|| Problem::refused("reply_not_found", format!("{message_id} is no message id of Telegram")))?;
-    Ok(tl::types::InputReplyToMessage {
-        reply_to_msg_id,
-        top_msg_id: None,
-        reply_to_peer_id: None,
-        quote_text: None,
-        quote_entities: None,
-        quote_offset: None,
-        monoforum_peer_id: None,
-        todo_item_id: None,
-        poll_option: None,
-    }
-    .into())
-}
-
 fn supergroup(channel: &tl::enums::InputChannel) -> Option<PeerId> {
     match channel {
         tl::enums::InputChannel::Channel(channel) => PeerId::channel(channel.channel_id),
@@ -194,9 +169,11 @@ fn unsent(problem: Problem) -> Problem {
     }
 }
 
-fn outcome(Problem { code, detail, kind }: Problem) -> Outcome {
+fn outcome(problem: Problem) -> Outcome {
+    let barred = problem.barred();
+    let Problem { code, detail, kind } = problem;
     let verdict = match kind {
-        Kind::Refused => Verdict::Fail,
+        Kind::Refused => barred.map_or(Verdict::Fail, |gone| Verdict::Barred { gone }),
         Kind::Wait(after, hold) => Verdict::Wait { after, hold },
         Kind::SessionDead | Kind::AccountClosed => Verdict::SenderDead,
         Kind::Unreachable => Verdict::Retry,
@@ -205,19 +182,49 @@ fn outcome(Problem { code, detail, kind }: Problem) -> Outcome {
     Outcome::Refused(Refusal { code, description: detail, verdict })
 }
 
-/// The id that Telegram gave to the message. Other updates can come along in the same answer.
-fn sent_ids(updates: &tl::enums::Updates, random_id: i64) -> Vec<i64> {
-    let updates = match updates {
-        tl::enums::Updates::UpdateShortSentMessage(sent) => return vec![sent.id.into()],
+/// An earlier upload is to blame: Telegram gives references to files for a while only.
+fn is_stale(error: &CallError) -> bool {
+    matches!(error, CallError::Rpc { name, .. } if name.starts_with("FILE_REFERENCE") || name == "MEDIA_EMPTY")
+}
+
+/// The updates in an answer.
+fn updates_of(updates: &tl::enums::Updates) -> &[tl::enums::Update] {
+    match updates {
         tl::enums::Updates::Updates(updates) => &updates.updates,
         tl::enums::Updates::Combined(updates) => &updates.updates,
-        _ => return Vec::new(),
+        _ => &[],
+    }
+}
+
+/// The ids that Telegram gave to the parts of the message, in their order. Other updates can come along in the same answer.
+fn sent_ids(updates: &tl::enums::Updates, random_ids: &[i64]) -> Vec<i64> {
+    if let tl::enums::Updates::UpdateShortSentMessage(sent) = updates {
+        return vec![sent.id.into()];
+    }
+    let id_of = |random_id: &i64| {
+        updates_of(updates).iter().find_map(|update| match update {
+            tl::enums::Update::MessageId(id) if id.random_id == *random_id => Some(i64::from(id.id)),
+            _ => None,
+        })
     };
-    let ours = |update: &tl::enums::Update| match update {
-        tl::enums::Update::MessageId(id) if id.random_id == random_id => Some(i64::from(id.id)),
-        _ => None,
-    };
-    updates.iter().filter_map(ours).collect()
+    random_ids.iter().filter_map(id_of).collect()
+}
+
+/// What Telegram calls the one medium that was sent.
+fn sent_media(updates: &tl::enums::Updates) -> Option<Known> {
+    updates_of(updates).iter().find_map(|update| {
+        let message = match update {
+            tl::enums::Update::NewMessage(new) => &new.message,
+            tl::enums::Update::NewChannelMessage(new) => &new.message,
+            _ => return None,
+        };
+        match message {
+            tl::enums::Message::Message(message) if message.out || message.post => {
+                message.media.as_ref().and_then(Known::of)
+            }
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -253,35 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_id_that_cannot_be_one_is_refused() {
-        assert_eq!(reply_to(i64::MAX).unwrap_err().code, "reply_not_found");
-        assert_eq!(reply_to(0).unwrap_err().code, "reply_not_found");
-        assert!(reply_to(5).is_ok());
-    }
-
-    #[test]
-    fn a_preview_of_its_own_makes_the_message_media() {
-        let peer = tl::enums::InputPeer::PeerSelf;
-        let mut content = TextContent::default();
-        let options = Options { silent: true, protected: true, ..Options::default() };
-        let Request::Message(plain) = Request::new(&content, &options, peer.clone(), None, Vec::new(), 7) else {
-            panic!("a text without a preview is a plain message");
-        };
-        assert!(plain.silent && plain.noforwards && !plain.no_webpage && plain.random_id == 7);
-        content.link_preview = Some(LinkPreview { url: Some("https://a.b".to_owned()), ..LinkPreview::default() });
-        let request = Request::new(&content, &options, peer.clone(), None, Vec::new(), 7);
-        assert!(matches!(request, Request::Media(media) if media.random_id == 7));
-        content.link_preview = Some(LinkPreview { is_disabled: Some(true), ..LinkPreview::default() });
-        let request = Request::new(&content, &options, peer, None, Vec::new(), 7);
-        assert!(matches!(request, Request::Message(plain) if plain.no_webpage));
-    }
-
-    #[test]
     fn the_id_is_that_of_our_message() {
         let other = tl::enums::Update::from(tl::types::UpdateMessageId { id: 1, random_id: 9 });
         let ours = tl::enums::Update::from(tl::types::UpdateMessageId { id: 2, random_id: 7 });
         let updates =
             tl::types::Updates { updates: vec![other, ours], users: Vec::new(), chats: Vec::new(), date: 0, seq: 0 };
-        assert_eq!(sent_ids(&updates.into(), 7), [2]);
+        assert_eq!(sent_ids(&updates.into(), &[7]), [2]);
     }
 }

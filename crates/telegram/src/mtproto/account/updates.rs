@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use grammers_mtsender::{UpdatesConfiguration, UpdatesReceiver};
 use grammers_tl_types as tl;
 use platform::Text;
 use tokio::time::Instant;
 
 use super::dialogs::peer_id;
+use super::stream::Stream;
 use super::{Account, entities, learn};
-use crate::mtproto::call::CallError;
 use crate::mtproto::peer::PeerId;
 use crate::mtproto::problem::Problem;
 use crate::mtproto::session::Session;
@@ -47,6 +46,11 @@ pub enum Event {
         chat: PeerId,
         /// Is it in there now?
         member: bool,
+    },
+    /// A group or channel is another one now: it has another title or picture.
+    ChatChanged {
+        /// Which.
+        chat: PeerId,
     },
     /// A group became a supergroup.
     Migrated {
@@ -97,7 +101,7 @@ pub struct Batch {
 /// The position up to which events were handled is kept in the session: a batch counts as handled when the next one is
 /// asked for. What happened while the account was not connected comes first after a restart.
 pub struct Updates {
-    receiver: UpdatesReceiver,
+    stream: Stream,
     session: Arc<Session>,
     myself: i64,
     failures: u32,
@@ -111,14 +115,9 @@ impl Account {
         // Known since the login or the connecting, unless the answer was lost then. If it is lost again, the stream
         // begins with the first update that arrives.
         let _ = self.connection.mark_position().await;
-        let handle = self.connection.handle();
-        let configuration = UpdatesConfiguration { catch_up: true };
-        let receiver =
-            UpdatesReceiver::create(handle.thin.clone(), Arc::clone(&handle.session), updates, configuration)
-                .await
-                .expect("our session never fails");
+        let stream = Stream::new(Arc::clone(self.connection.lines()), updates);
         Some(Updates {
-            receiver,
+            stream,
             session: Arc::clone(self.session()),
             myself: self.user().id,
             failures: 0,
@@ -136,21 +135,21 @@ impl Updates {
         if let Some(until) = self.not_before {
             tokio::time::sleep_until(until).await;
         }
-        match self.receiver.next().await {
+        match self.stream.next().await {
             Ok((updates, users, chats)) => {
                 self.failures = 0;
                 self.not_before = None;
                 learn(&self.session, &users, &chats);
                 let context = Context { myself: self.myself, chats: &chats };
                 let events = updates.into_iter().filter_map(|(update, _)| context.event(update)).collect();
-                self.receiver.sync_update_state().await.expect("our session never fails");
+                self.stream.note();
                 Ok(Batch { events, moved: self.session.received() })
             }
             Err(error) => {
                 let wait = BACKOFF.0.saturating_mul(1 << self.failures.min(5)).min(BACKOFF.1);
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + wait);
-                Err(CallError::from(error).into())
+                Err(error.into())
             }
         }
     }
@@ -233,6 +232,9 @@ impl Context<'_> {
             MessageAction::ChatMigrateTo(to) => {
                 return Some(Event::Migrated { from: chat, to: PeerId::channel(to.channel_id)? });
             }
+            MessageAction::ChatEditTitle(_) | MessageAction::ChatEditPhoto(_) | MessageAction::ChatDeletePhoto => {
+                return Some(Event::ChatChanged { chat });
+            }
             MessageAction::ChatAddUser(added) if added.users.contains(&self.myself) => true,
             MessageAction::ChatDeleteUser(gone) if gone.user_id == self.myself => false,
             MessageAction::ChatCreate(_) | MessageAction::ChannelCreate(_) => true,
@@ -309,6 +311,12 @@ mod tests {
         assert_eq!(in_group(7, removed(8)), None);
         assert_eq!(in_group(ME, by_link.clone()), Some(membership(true)));
         assert_eq!(in_group(8, by_link), None);
+    }
+
+    #[test]
+    fn a_new_title_is_a_change_of_the_chat() {
+        let renamed = in_group(7, tl::types::MessageActionChatEditTitle { title: "New".to_owned() });
+        assert_eq!(renamed, Some(Event::ChatChanged { chat: PeerId::group(5).unwrap() }));
     }
 
     #[test]

@@ -17,9 +17,7 @@ pub mod step;
 
 use std::sync::Arc;
 
-use grammers_session::updates::UpdatesLike;
 use grammers_tl_types as tl;
-use tokio::sync::mpsc;
 
 pub use state::LoginState;
 pub use step::{CodeChannel, LoginStep};
@@ -27,6 +25,7 @@ pub use step::{CodeChannel, LoginStep};
 use super::account::Account;
 use super::call::CallError;
 use super::connect::Connection;
+use super::incoming::Incoming;
 use super::options::ClientOptions;
 use super::problem::{Kind, Problem};
 use super::session_data::SessionData;
@@ -38,7 +37,7 @@ use state::Stage;
 pub struct Login {
     options: Arc<ClientOptions>,
     connection: Connection,
-    updates: mpsc::Receiver<UpdatesLike>,
+    updates: Incoming,
     stage: Stage,
     /// The password question that comes next, when it was asked already.
     question: Option<Question>,
@@ -58,7 +57,7 @@ impl Login {
 
     async fn open(options: Arc<ClientOptions>, state: LoginState) -> Result<Self, Problem> {
         let session = options.open_session(state.session).await?;
-        let mut connection = Connection::open(&options, session).await?;
+        let mut connection = Connection::open(Arc::clone(&options), session);
         let updates = connection.take_updates().expect("a new connection has its updates");
         Ok(Self { options, connection, updates, stage: state.stage, question: None })
     }

@@ -49,7 +49,7 @@ impl Login {
             Err(error) if is_wrong_code(&error) => Err(error.into()),
             Err(error) => match error.migrate_to() {
                 Some(dc_id) => {
-                    self.connection.migrate(dc_id).await;
+                    self.connection.migrate(dc_id);
                     self.send_code(&sent.phone).await
                 }
                 None => self.settle(error),
@@ -108,7 +108,7 @@ impl Login {
         };
         let mut answer = self.connection.call(&request).await;
         if let Some(dc_id) = answer.as_ref().err().and_then(CallError::migrate_to) {
-            self.connection.migrate(dc_id).await;
+            self.connection.migrate(dc_id);
             answer = self.connection.call(&request).await;
         } else if answer.as_ref().is_err_and(|error| error.is("AUTH_RESTART")) {
             answer = self.connection.call(&request).await;

@@ -15,6 +15,7 @@ use tl::enums::auth::LoginToken;
 use super::state::{Stage, Token};
 use super::{Login, LoginStep};
 use crate::mtproto::call::CallError;
+use crate::mtproto::incoming::{Incoming, News};
 use crate::mtproto::options::ClientOptions;
 use crate::mtproto::problem::Problem;
 
@@ -63,14 +64,14 @@ impl Login {
                 Ok(LoginToken::Token(token)) => return Ok(self.show(&token)),
                 Ok(LoginToken::Success(success)) => return Ok(self.enter(success.authorization).await),
                 Ok(LoginToken::MigrateTo(to)) => {
-                    self.connection.migrate(to.dc_id).await;
+                    self.connection.migrate(to.dc_id);
                     self.connection.call(&tl::functions::auth::ImportLoginToken { token: to.token }).await
                 }
                 Err(error) if error.is("SESSION_PASSWORD_NEEDED") => return self.ask_password().await,
                 Err(error) if is_spent(&error) => self.connection.call(&export).await,
                 Err(error) => match error.migrate_to() {
                     Some(dc_id) => {
-                        self.connection.migrate(dc_id).await;
+                        self.connection.migrate(dc_id);
                         self.connection.call(&export).await
                     }
                     None => return self.settle(error),
@@ -97,9 +98,9 @@ fn is_spent(error: &CallError) -> bool {
 }
 
 /// Ends when the code was scanned, or when the connection broke and may have swallowed that.
-async fn scanned(updates: &mut tokio::sync::mpsc::Receiver<UpdatesLike>) {
+async fn scanned(updates: &mut Incoming) {
     loop {
-        match updates.recv().await {
+        match updates.next().await.map(News::read) {
             Some(UpdatesLike::Updates(update)) if is_scan(&update) => return,
             Some(UpdatesLike::ConnectionClosed) | None => return,
             Some(_) => {}
