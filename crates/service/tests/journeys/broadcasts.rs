@@ -92,7 +92,7 @@ async fn each_target_gets_the_message_with_its_own_variables() {
         assert_eq!(message[0].body.text, "Dear <b>&, now");
         assert!(message[0].body.silent);
         let bold = &message[0].body.entities[0];
-        assert_eq!((bold.offset, bold.length), (0, 11), "{bold:?}");
+        assert_eq!((bold.offset, bold.length), (0, 9), "{bold:?}");
     }
     let results = results(&app, id).await;
     let failed = results.last().unwrap();
