@@ -19,14 +19,17 @@ use crate::{Code, files::Files};
 pub struct SenderLibrary {
     files: Files,
     sender_id: Uuid,
-    stop: CancellationToken,
+    ends: Ends,
 }
 
+/// What ends reading: the process is told to stop, or the term ends in which the sender was opened.
+type Ends = [CancellationToken; 2];
+
 impl SenderLibrary {
-    /// Those of this sender. When `stop` is cancelled, reading fails: an upload that breaks off in its middle sends nothing and is tried
+    /// Those of this sender. When one of `ends` is cancelled, reading fails: an upload that breaks off in its middle sends nothing and is tried
     /// again, where one that the end of the process cuts may have been sent.
-    pub fn new(files: Files, sender_id: Uuid, stop: CancellationToken) -> Self {
-        Self { files, sender_id, stop }
+    pub fn new(files: Files, sender_id: Uuid, ends: Ends) -> Self {
+        Self { files, sender_id, ends }
     }
 
     fn noted<T: Default>(&self, result: crate::Result<T>) -> T {
@@ -45,7 +48,7 @@ impl Library for SenderLibrary {
                 let kind = if gone { io::ErrorKind::NotFound } else { io::ErrorKind::Other };
                 io::Error::new(kind, error.detail)
             })?;
-            Ok(Box::pin(Stoppable { content, stop: self.stop.clone() }) as Reader)
+            Ok(Box::pin(Stoppable { content, ends: self.ends.clone() }) as Reader)
         })
     }
 
@@ -65,13 +68,13 @@ impl Library for SenderLibrary {
 /// Content that ends with an error when it is told to stop.
 struct Stoppable {
     content: Reader,
-    stop: CancellationToken,
+    ends: Ends,
 }
 
 impl AsyncRead for Stoppable {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.stop.is_cancelled() {
-            return Poll::Ready(Err(io::Error::other("the process is stopping")));
+        if self.ends.iter().any(CancellationToken::is_cancelled) {
+            return Poll::Ready(Err(io::Error::other("the process is stopping, or not the sender's owner any more")));
         }
         self.content.as_mut().poll_read(cx, buffer)
     }

@@ -267,13 +267,13 @@ impl TelegramAccounts {
         lock(&self.live.0).insert(id, live.clone());
         self.care.add(id);
         let version = stored.login_epoch.to_string();
-        let sender =
-            Arc::new(AccountSender { live, library: SenderLibrary::new(self.files.clone(), id, self.stop.clone()) });
+        let sender = self.sender_of(live);
         Ok(Opened { sender, limits: self.limits, version, is_connected: true })
     }
 
     fn sender_of(&self, live: Arc<Live>) -> Arc<dyn Sender> {
-        let library = SenderLibrary::new(self.files.clone(), live.id(), self.stop.clone());
+        let ends = [self.stop.clone(), self.shared.ownership.term()];
+        let library = SenderLibrary::new(self.files.clone(), live.id(), ends);
         Arc::new(AccountSender { live, library })
     }
 

@@ -163,13 +163,13 @@ impl TelegramBots {
         });
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
-        let sender =
-            Arc::new(BotSender { bot, library: SenderLibrary::new(self.shared.files.clone(), id, self.stop.clone()) });
+        let sender = self.sender_of(bot);
         Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
     }
 
     fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {
-        let library = SenderLibrary::new(self.shared.files.clone(), bot.id, self.stop.clone());
+        let ends = [self.stop.clone(), self.shared.ownership.term()];
+        let library = SenderLibrary::new(self.shared.files.clone(), bot.id, ends);
         Arc::new(BotSender { bot, library })
     }
 

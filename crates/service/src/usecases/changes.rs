@@ -12,7 +12,7 @@ use telegram::{media::text_of, text};
 use uuid::Uuid;
 
 use super::{
-    Caller, Change,
+    Caller, Change, channel_send,
     content::{self, SenderKind, options, unsupported},
     draft::{ChatId, ForwardDraft, SendMessage, TextDraft},
     messages::find,
@@ -80,7 +80,11 @@ pub async fn edit(app: &App, caller: &Caller, id: Uuid, edit: Edit) -> Result<Me
     let before = find(app, caller, id).await?;
     let mut message: Message = serde_json::from_value(before.content.clone()).map_err(Error::internal)?;
     let kind = sender_kind(app, &before).await?;
+    let says_more = edit.text.is_some() || edit.caption.is_some();
     apply(&mut message, edit, kind)?;
+    if let Some(channel_id) = before.channel_id.filter(|_| says_more) {
+        channel_send::add_footer(app, caller, channel_id, &mut message).await?;
+    }
     let content = serde_json::to_value(&message).map_err(Error::internal)?;
     if matches!(before.status.as_str(), "scheduled" | "queued") {
         let mut tx = app.pool.begin().await?;
@@ -92,13 +96,17 @@ pub async fn edit(app: &App, caller: &Caller, id: Uuid, edit: Edit) -> Result<Me
         drop(tx);
         let now = find(app, caller, id).await?;
         if now.status == before.status {
-            let detail =
-                "An attempt to send the message had no answer, so that it may have arrived as it is. Wait for its end.";
-            return Err(Error::new(Code::MessageBusy, detail).with_retry_after(Duration::from_secs(5)));
+            return Err(may_have_arrived());
         }
         return change_sent(app, caller, now, Sent::Edit(Box::new(message)), Done::Edited(content)).await;
     }
     change_sent(app, caller, before, Sent::Edit(Box::new(message)), Done::Edited(content)).await
+}
+
+/// The next attempt of an account is recognised by Telegram if the last one arrived: it must be the same.
+fn may_have_arrived() -> Error {
+    let detail = "An attempt to send the message had no answer, so that it may have arrived. Wait for the next one.";
+    Error::new(Code::MessageBusy, detail).with_retry_after(Duration::from_secs(5))
 }
 
 /// Takes a message back: one that waits is cancelled, one that was sent is deleted at Telegram with all its parts.
@@ -108,6 +116,9 @@ pub async fn delete(app: &App, caller: &Caller, id: Uuid) -> Result<MessageRow> 
         return Ok(row);
     }
     if matches!(row.status.as_str(), "scheduled" | "queued") {
+        if row.attempts > 0 && store::delivery::may_have_arrived(&app.pool, id).await? {
+            return Err(may_have_arrived());
+        }
         match super::messages::change(app, caller, id, messages::Change::Cancel).await {
             Err(error) if error.code == Code::MessageNotCancellable => {}
             cancelled => return cancelled,

@@ -88,6 +88,18 @@ fn add_defaults(settings: &ChannelSettings, silent: Option<bool>, messages: &mut
     }
 }
 
+/// Puts the channel's footer below a text that was changed; a channel that is connected no more has none.
+pub async fn add_footer(app: &App, caller: &Caller, channel_id: Uuid, message: &mut Message) -> Result<()> {
+    match channels::get(app, caller, channel_id).await {
+        Ok(channel) => {
+            let settings = channel.settings.unwrap_or_else(|| json!({}));
+            ChannelSettings::read(&settings, None)?.add_footer(message)
+        }
+        Err(error) if error.code == Code::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Who sends it; `None` when nobody may now.
 pub async fn choose(
     app: &App,

@@ -18,14 +18,14 @@ const MOST: u64 = 32 * MIB;
 const FILES: &str = "/api/integrations/files";
 
 /// A value of `/proc/…/status`, in bytes.
-fn memory(pid: Pid, name: &str) -> u64 {
+pub fn memory(pid: Pid, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// The peak is counted anew from here.
-fn forget_peak(pid: Pid) {
+pub fn forget_peak(pid: Pid) {
     std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
 }
 

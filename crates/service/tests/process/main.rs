@@ -9,6 +9,7 @@ mod docs;
 mod files;
 mod inbound;
 mod kill;
+mod media;
 mod refusals;
 mod roles;
 mod shutdown;
