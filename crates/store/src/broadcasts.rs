@@ -256,6 +256,132 @@ pub async fn pull_back(db: &mut PgConnection, id: Uuid, how: PullBack) -> Result
     Ok(())
 }
 
+/// Begins to correct or recall what was sent, and what is on its way, as soon as it was.
+pub async fn begin_follow_up(db: &mut PgConnection, row: &BroadcastRow, what: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE broadcasts SET follow_up = $2 WHERE id = $1").bind(row.id).bind(what).execute(&mut *db).await?;
+    sqlx::query(
+        "UPDATE broadcast_targets SET follow_up = 'waiting', follow_up_code = NULL, follow_up_message = NULL
+         WHERE broadcast_id = $1 AND status IN ('queued', 'sent', 'unknown') AND message_id IS NOT NULL",
+    )
+    .bind(row.id)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Replaces the message.
+pub async fn set_content(db: &mut PgConnection, id: Uuid, content: &Value, files: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE broadcasts SET content = $2 WHERE id = $1").bind(id).bind(content).execute(&mut *db).await?;
+    sqlx::query(
+        "INSERT INTO broadcast_files (broadcast_id, file_id) SELECT DISTINCT $1, f FROM unnest($2::uuid[]) AS f
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(id)
+    .bind(files)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// All targets, with their variables, in order.
+pub async fn all_targets(pool: &PgPool, id: Uuid) -> Result<Vec<Target>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, route, via, chat_id, chat_name, variables FROM broadcast_targets WHERE broadcast_id = $1 ORDER BY id",
+    )
+    .bind(id)
+    .fetch_all(pool)
+    .await
+}
+
+/// A message that is to be corrected or recalled.
+#[derive(Debug, Clone, FromRow)]
+pub struct FollowUp {
+    /// The target.
+    #[sqlx(flatten)]
+    pub target: Target,
+    /// Its message.
+    pub message_id: Uuid,
+    /// Who sent it; `None` when its row is gone.
+    pub sender_id: Option<Uuid>,
+}
+
+/// What is to be corrected or recalled next: a few messages of each sender, but for those that wait.
+pub async fn follow_ups(
+    pool: &PgPool,
+    id: Uuid,
+    held: &[Uuid],
+    per_sender: i64,
+    limit: i64,
+) -> Result<Vec<FollowUp>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, route, via, chat_id, chat_name, variables, message_id, sender_id FROM (
+             SELECT t.id, t.route, t.via, t.chat_id, t.chat_name, t.variables, t.message_id, m.sender_id,
+                    row_number() OVER (PARTITION BY m.sender_id ORDER BY t.id) AS place
+             FROM broadcast_targets t LEFT JOIN messages m ON m.id = t.message_id
+             WHERE t.broadcast_id = $1 AND t.follow_up = 'waiting' AND t.status <> 'queued' AND NOT COALESCE(m.sender_id = ANY($2), FALSE)
+         ) AS waiting WHERE place <= $3 ORDER BY id LIMIT $4",
+    )
+    .bind(id)
+    .bind(held)
+    .bind(per_sender)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+}
+
+/// Writes what became of a correction or a recall: `done`, or why not.
+pub async fn followed_up(
+    db: &mut PgConnection,
+    target: Uuid,
+    failure: Option<(&str, &str)>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE broadcast_targets SET follow_up = CASE WHEN $2::text IS NULL THEN 'done' ELSE 'failed' END,
+                follow_up_code = $2, follow_up_message = $3 WHERE id = $1",
+    )
+    .bind(target)
+    .bind(failure.map(|(code, _)| code))
+    .bind(failure.map(|(_, message)| message))
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// There is nothing to correct or recall: the message never arrived.
+pub async fn not_followed_up(pool: &PgPool, target: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE broadcast_targets SET follow_up = NULL WHERE id = $1")
+        .bind(target)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
+/// Ends the correction or the recall when nothing waits for it any more, with its event. Returns whether it did.
+pub async fn end_follow_up(db: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    let ended: Option<(i32, i32, String)> = sqlx::query_as(
+        "WITH old AS (SELECT id, follow_up FROM broadcasts WHERE id = $1 FOR UPDATE)
+         UPDATE broadcasts b SET follow_up = NULL FROM old
+         WHERE b.id = old.id AND old.follow_up IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM broadcast_targets t WHERE t.broadcast_id = $1 AND t.follow_up = 'waiting')
+         RETURNING b.user_id, b.total, old.follow_up",
+    )
+    .bind(id)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some((user_id, total, what)) = ended else { return Ok(false) };
+    let kind = if what == "recall" { "broadcast.recalled" } else { "broadcast.corrected" };
+    crate::events::insert(db, user_id, kind, id, &serde_json::json!({ "total": total })).await?;
+    Ok(true)
+}
+
+/// Lets one process at a time correct or recall a broadcast, as long as the transaction lasts.
+pub async fn reserve_follow_up(db: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext('broadcasts'), hashtext($1::text))")
+        .bind(id)
+        .fetch_one(db)
+        .await
+}
+
 /// Broadcasts that may have something to do now.
 pub async fn open(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(

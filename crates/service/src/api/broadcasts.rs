@@ -152,6 +152,14 @@ impl From<BroadcastRow> for BroadcastView {
     }
 }
 
+/// A message in place of another.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectBroadcast {
+    /// The message, as when the broadcast was made: of the same kind and with the same files.
+    message: SendMessage,
+}
+
 /// A broadcast with its progress.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BroadcastDetails {
@@ -159,11 +167,17 @@ pub struct BroadcastDetails {
     broadcast: BroadcastView,
     /// How many targets are in which state: `waiting` (their message is not queued yet), or the state of their message.
     counts: HashMap<String, i64>,
+    /// What is being done to what was sent already: `correct` or `recall`; `null` when nothing is, or it is done.
+    follow_up: Option<String>,
+    /// How many of the messages that were sent are `waiting` to be corrected or recalled, `done`, or `failed`.
+    follow_up_counts: HashMap<String, i64>,
 }
 
 impl From<Progress> for BroadcastDetails {
     fn from(progress: Progress) -> Self {
-        Self { broadcast: progress.row.into(), counts: progress.counts }
+        let follow_up = progress.row.follow_up.clone();
+        let (counts, follow_up_counts) = (progress.counts, progress.follow_up);
+        Self { broadcast: progress.row.into(), counts, follow_up, follow_up_counts }
     }
 }
 
@@ -191,6 +205,12 @@ pub struct TargetView {
     error_code: Option<String>,
     /// The same in words.
     error_message: Option<String>,
+    /// Of the last correction or recall: `waiting`, `done` or `failed`.
+    follow_up: Option<String>,
+    /// Stable code of why that failed.
+    follow_up_code: Option<String>,
+    /// The same in words.
+    follow_up_message: Option<String>,
 }
 
 impl From<TargetRow> for TargetView {
@@ -207,6 +227,9 @@ impl From<TargetRow> for TargetView {
             message_id: row.message_id,
             error_code: row.error_code,
             error_message: row.error_message,
+            follow_up: row.follow_up,
+            follow_up_code: row.follow_up_code,
+            follow_up_message: row.follow_up_message,
         }
     }
 }
@@ -426,4 +449,47 @@ pub async fn cancel(
     Path(id): Path<Uuid>,
 ) -> Result<Json<BroadcastDetails>> {
     Ok(Json(broadcasts::order(&app, &caller, id, Order::Cancel).await?.into()))
+}
+
+/// Corrects a broadcast: its message is replaced for targets whose turn has not come, and edited at Telegram where it was sent.
+///
+/// How far that is, and what Telegram refused, is told with the broadcast and its targets.
+#[utoipa::path(
+    patch, path = "/api/integrations/broadcasts/{id}", tag = "broadcasts", operation_id = "correctBroadcast",
+    params(("id" = Uuid, Path, description = "Id of the broadcast.")),
+    request_body = CorrectBroadcast,
+    responses(
+        (status = 200, description = "The broadcast as it is now.", body = BroadcastDetails),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn correct(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    body: Result<Json<CorrectBroadcast>>,
+) -> Result<Json<BroadcastDetails>> {
+    // Whether the broadcast exists is told before what is wrong with the body.
+    broadcasts::get(&app, &caller, id).await?;
+    let Json(body) = body?;
+    Ok(Json(broadcasts::correct(&app, &caller, id, &body.message).await?.into()))
+}
+
+/// Recalls a broadcast: what was not sent never is, and what was sent is deleted at Telegram.
+#[utoipa::path(
+    post, path = "/api/integrations/broadcasts/{id}/recall", tag = "broadcasts", operation_id = "recallBroadcast",
+    params(("id" = Uuid, Path, description = "Id of the broadcast.")),
+    responses(
+        (status = 200, description = "The broadcast as it is now.", body = BroadcastDetails),
+        (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn recall(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<BroadcastDetails>> {
+    Ok(Json(broadcasts::recall(&app, &caller, id).await?.into()))
 }

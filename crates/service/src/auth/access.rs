@@ -95,6 +95,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::POST, "/api/integrations/broadcasts", SEND),
     route(Method::GET, "/api/integrations/broadcasts/{id}", READ),
     route(Method::GET, "/api/integrations/broadcasts/{id}/targets", READ),
+    route(Method::PATCH, "/api/integrations/broadcasts/{id}", SEND),
+    route(Method::POST, "/api/integrations/broadcasts/{id}/recall", SEND),
     route(Method::POST, "/api/integrations/broadcasts/{id}/pause", SEND),
     route(Method::POST, "/api/integrations/broadcasts/{id}/resume", SEND),
     route(Method::POST, "/api/integrations/broadcasts/{id}/cancel", SEND),

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Common;
 use crate::{
-    broadcasts::feeder::Feeder,
+    broadcasts::{feeder::Feeder, follow_up::FollowUps},
     files::Files,
     logins,
     platforms::{
@@ -83,6 +83,7 @@ pub async fn start(
     let wake = Arc::new(Notify::new());
     let feeder = Feeder { pool: pool.clone(), hints: common.hints.clone(), failover };
     tokio::spawn(feeder.run(stop.clone()));
+    tokio::spawn(FollowUps { pool: pool.clone(), questions: questions.clone() }.run(stop.clone()));
     let executor = executor(settings, kinds, &context, common.files.clone(), wake.clone());
     executor.arm().await?;
     context.tasks.spawn(executor.run());

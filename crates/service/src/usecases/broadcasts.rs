@@ -316,3 +316,86 @@ pub async fn order(app: &App, caller: &Caller, id: Uuid, order: Order) -> Result
     tx.commit().await?;
     get(app, caller, id).await
 }
+
+/// Replaces the message, also where it was sent already: there it is edited at Telegram, as far as that lets it. Targets whose turn has not
+/// come get the new one.
+pub async fn correct(app: &App, caller: &Caller, id: Uuid, draft: &SendMessage) -> Result<Progress> {
+    let before = find(app, caller, id).await?;
+    let targets = broadcasts::all_targets(&app.pool, id).await?;
+    let routes: Vec<NewTarget> = targets.iter().map(shape).collect();
+    let template = read_template(app, caller, draft, &routes).await?;
+    let former: Message = serde_json::from_value(before.content.clone()).map_err(Error::internal)?;
+    check_same_kind(&former, &template)?;
+    for target in &targets {
+        feeder::message_of(&template, target).map_err(|error| {
+            let mut error = within(error, "the targets");
+            error.fields.iter_mut().for_each(|field| field.pointer = "/message".to_owned());
+            error
+        })?;
+    }
+    let mut tx = app.pool.begin().await?;
+    let Some(row) = broadcasts::lock(&mut tx, id).await? else { return Err(Error::not_found("broadcast")) };
+    if row.follow_up.as_deref() == Some("recall") {
+        return Err(Error::new(
+            Code::BroadcastEnded,
+            "The broadcast is being recalled: it cannot be corrected any more.",
+        ));
+    }
+    let files: Vec<Uuid> =
+        telegram::media::media_of(&template.content).iter().map(|(_, media)| media.file.id).collect();
+    let content = serde_json::to_value(&template).map_err(Error::internal)?;
+    if row.finished_at.is_none() {
+        broadcasts::pull_back(&mut tx, id, PullBack::ToWaiting).await?;
+    }
+    broadcasts::set_content(&mut tx, id, &content, &files).await?;
+    broadcasts::begin_follow_up(&mut tx, &row, "correct").await?;
+    let (before, after) = (json!({ "message": row.content }), json!({ "message": content }));
+    record(&mut tx, caller, change("broadcast.correct", id, Some(before), Some(after))).await?;
+    tx.commit().await?;
+    get(app, caller, id).await
+}
+
+fn shape(target: &Target) -> NewTarget {
+    let route = match target.route.as_str() {
+        "account" => "account",
+        "channel" => "channel",
+        _ => "bot",
+    };
+    NewTarget { route, via: target.via, chat: None, variables: Map::new() }
+}
+
+/// An edit changes texts, buttons and the preview, and nothing else.
+fn check_same_kind(former: &Message, new: &Message) -> Result<()> {
+    let files = |message: &Message| -> Vec<Uuid> {
+        telegram::media::media_of(&message.content).iter().map(|(_, media)| media.file.id).collect()
+    };
+    let kind = former.content.kind();
+    if kind != new.content.kind() || files(former) != files(new) {
+        let hint =
+            format!("must be a {kind} with the same files as before: texts, captions and buttons can be corrected");
+        return Err(Error::invalid_field("/message", hint));
+    }
+    if matches!(kind, "poll" | "location" | "forward") {
+        return Err(Error::invalid_field("/message", format!("is a {kind}, which cannot be corrected: recall it")));
+    }
+    Ok(())
+}
+
+/// Takes the broadcast back: what was not sent never is, and what was sent is deleted at Telegram, as far as that lets it. To ask twice is
+/// no error.
+pub async fn recall(app: &App, caller: &Caller, id: Uuid) -> Result<Progress> {
+    find(app, caller, id).await?;
+    let mut tx = app.pool.begin().await?;
+    let Some(row) = broadcasts::lock(&mut tx, id).await? else { return Err(Error::not_found("broadcast")) };
+    if row.follow_up.as_deref() != Some("recall") {
+        if matches!(row.status.as_str(), "running" | "scheduled" | "paused") {
+            broadcasts::pull_back(&mut tx, id, PullBack::ToCancelled).await?;
+            broadcasts::set_status(&mut tx, &row, "cancelled").await?;
+        }
+        broadcasts::begin_follow_up(&mut tx, &row, "recall").await?;
+        let before = json!({ "status": row.status });
+        record(&mut tx, caller, change("broadcast.recall", id, Some(before), None)).await?;
+    }
+    tx.commit().await?;
+    get(app, caller, id).await
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use platform::{Button, Change as Sent, ChangeSent, Content, LinkPreview, Message, Priority};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use store::{
     changes::{self, Done},
     messages::{self, MessageRow},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     Code, Error, Result,
     app::App,
-    questions::{Answer, Question},
+    questions::{Answer, Question, Questions},
 };
 
 /// How long the owner of a sender and Telegram may take.
@@ -138,7 +139,7 @@ pub async fn pin(app: &App, caller: &Caller, id: Uuid, pinned: bool, silent: boo
 /// Accepts a new message that forwards this one.
 pub async fn forward(app: &App, caller: &Caller, id: Uuid, to: Forwarding) -> Result<(u16, Value)> {
     let row = find(app, caller, id).await?;
-    let (from_chat_id, message_ids) = place(app, &row).await?;
+    let (from_chat_id, message_ids) = place(&app.pool, &row).await?;
     let sender_id = to.via.unwrap_or(row.sender_id);
     let sender = store::senders::find(&app.pool, sender_id).await?;
     let sender = sender.filter(|sender| caller.owner().is_none_or(|user| user == sender.user_id)).ok_or_else(|| {
@@ -238,7 +239,7 @@ async fn sender_kind(app: &App, row: &MessageRow) -> Result<SenderKind> {
 }
 
 /// Where a message that was sent is: its chat, and its ids there.
-async fn place(app: &App, row: &MessageRow) -> Result<(i64, Vec<i64>)> {
+async fn place(pool: &PgPool, row: &MessageRow) -> Result<(i64, Vec<i64>)> {
     if row.deleted_at.is_some() {
         return Err(Error::new(Code::MessageGone, "The message was deleted."));
     }
@@ -253,7 +254,7 @@ async fn place(app: &App, row: &MessageRow) -> Result<(i64, Vec<i64>)> {
         ));
     }
     let parts: Vec<i64> =
-        changes::parts(&app.pool, row.id).await?.into_iter().filter_map(|part| part.platform_message_id).collect();
+        changes::parts(pool, row.id).await?.into_iter().filter_map(|part| part.platform_message_id).collect();
     let ids = if parts.is_empty() { row.platform_message_id.into_iter().collect() } else { parts };
     match (row.chat_id, ids.is_empty()) {
         (Some(chat_id), false) => Ok((chat_id, ids)),
@@ -266,28 +267,43 @@ async fn place(app: &App, row: &MessageRow) -> Result<(i64, Vec<i64>)> {
 
 /// Changes a message at Telegram, and then its row.
 async fn change_sent(app: &App, caller: &Caller, before: MessageRow, change: Sent, done: Done) -> Result<MessageRow> {
-    let (chat_id, message_ids) = place(app, &before).await?;
+    change_at_telegram(&app.pool, &app.questions, &before, change, &done).await?;
+    finish(app, caller, before, &done).await
+}
+
+/// Changes a message at Telegram; writing that down is the caller's. A refusal is in the log.
+///
+/// # Errors
+/// There is nothing to change, somebody else changes it, Telegram refused, or did not answer.
+pub(crate) async fn change_at_telegram(
+    pool: &PgPool,
+    questions: &Questions,
+    before: &MessageRow,
+    change: Sent,
+    done: &Done,
+) -> Result<()> {
+    let (chat_id, message_ids) = place(pool, before).await?;
     if matches!(change, Sent::Edit(ref message) if matches!(message.content, Content::Forward(_))) {
         return Err(Error::new(Code::MessageLocked, "A forwarded message cannot be edited."));
     }
-    if !changes::begin(&app.pool, before.id, RESERVED_SECONDS).await? {
+    if !changes::begin(pool, before.id, RESERVED_SECONDS).await? {
         let busy = Error::new(Code::MessageBusy, "The message is being changed by another request at this moment.");
         return Err(busy.with_retry_after(Duration::from_secs(1)));
     }
     let question = Question::Change(ChangeSent { chat_id, message_ids, change });
-    let answer = app.questions.ask(before.sender_id, &question, ASK_WITHIN).await;
+    let answer = questions.ask(before.sender_id, &question, ASK_WITHIN).await;
     let refusal = match answer {
-        Ok(Answer::Done) => return finish(app, caller, before, &done).await,
+        Ok(Answer::Done) => return Ok(()),
         Ok(Answer::Refused { code, description, .. }) => refused(&code, description),
         Ok(_) => Error::internal("a change was asked for, and something else was answered"),
         Err(error) => error,
     };
-    if let Err(error) = changes::abandon(&app.pool, before.id).await {
+    if let Err(error) = changes::abandon(pool, before.id).await {
         tracing::warn!(%error, message_id = %before.id, "a message stays reserved for half a minute");
     }
     if refusal.code.status().is_client_error() {
-        let mut db = app.pool.acquire().await?;
-        changes::refused(&mut db, &before, &done, &refusal.detail).await?;
+        let mut db = pool.acquire().await?;
+        changes::refused(&mut db, before, done, &refusal.detail).await?;
     }
     Err(refusal)
 }

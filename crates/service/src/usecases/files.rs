@@ -55,8 +55,9 @@ pub async fn delete(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
         removal::Removed::Gone => {}
         removal::Removed::Missing => return Err(Error::not_found("file")),
         removal::Removed::Needed(message) => {
-            let detail =
-                format!("The message or broadcast {message} needs the file: cancel it first, or wait until it is sent.");
+            let detail = format!(
+                "The message or broadcast {message} needs the file: cancel it first, or wait until it is sent."
+            );
             return Err(Error::new(Code::FileInUse, detail));
         }
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use telegram_sim::bot_api::FaultAction;
+use telegram_sim::bot_api::{Fault, FaultAction};
+use telegram_sim::world::{Filter, Place};
 use uuid::Uuid;
 
 use crate::common::app::{BROADCASTS, Bot, TestApp, id_of};
@@ -81,7 +82,10 @@ async fn each_target_gets_the_message_with_its_own_variables() {
     let broadcast = get(&app, id).await;
     assert_eq!(broadcast["counts"], json!({ "sent": 50, "failed": 1 }));
     assert_eq!((&broadcast["status"], &broadcast["name"]), (&json!("done"), &json!("greeting")));
-    assert_eq!((&broadcast["message"]["text"], &broadcast["total"]), (&json!("Dear {{name}}, {{when|now}}"), &json!(51)));
+    assert_eq!(
+        (&broadcast["message"]["text"], &broadcast["total"]),
+        (&json!("Dear {{name}}, {{when|now}}"), &json!(51))
+    );
     assert_eq!(broadcast["message"]["entities"], json!([{ "type": "bold", "offset": 0, "length": 13 }]));
     for (n, chat) in chats.iter().enumerate() {
         assert_eq!(app.texts(&one, *chat), [format!("Dear person {n}, now")]);
@@ -286,6 +290,88 @@ async fn a_repeated_request_is_one_broadcast() {
     assert_eq!(first, again);
     until(&app, id_of(&first), "is done", |broadcast| broadcast["status"] == "done").await;
     assert_eq!(app.arrived("once"), 2);
+}
+
+/// The texts of the messages of a chat that are still there, as they are now.
+fn shown(app: &TestApp, bot: &Bot, chat: i64) -> Vec<String> {
+    let place = Some(Place::seen_by(bot.telegram_id, chat));
+    let filter = Filter { place, ..Filter::default() };
+    app.sim.world().lock().messages().find(&filter).map(|message| message.body.text.clone()).collect()
+}
+
+async fn followed_up(app: &TestApp, id: Uuid) -> Value {
+    until(app, id, "is followed up", |broadcast| broadcast["follow_up"].is_null()).await;
+    get(app, id).await
+}
+
+#[tokio::test]
+async fn a_broadcast_is_corrected_where_it_arrived_and_where_it_did_not_yet() {
+    let app = TestApp::start_with(&[("INTEGRATIONS_TELEGRAM__BOT_PER_SECOND", "20")]).await;
+    let bot = app.connect_bot().await;
+    let chats = app.people(&bot, 60);
+    let body = json!({ "message": { "text": "Wrong, {{name}}" }, "targets": targets(&chats) });
+    let id = create(&app, &bot, body).await;
+    until(&app, id, "has begun", |broadcast| count(broadcast, "sent") > 5).await;
+    order(&app, id, "pause").await;
+    until(&app, id, "is still", |broadcast| count(broadcast, "sending") + count(broadcast, "queued") == 0).await;
+    let sent = count(&get(&app, id).await, "sent");
+    let correct = async |message: Value| {
+        let request = app.user.request(Method::PATCH, &path(id)).json(&json!({ "message": message }));
+        app.user.send(request).await
+    };
+    let right = json!({ "text": "<i>Right</i>, {{name}}", "parse_mode": "HTML" });
+    let corrected = correct(right).await.ok(200);
+    assert_eq!((&corrected["status"], &corrected["follow_up"]), (&json!("paused"), &json!("correct")));
+    order(&app, id, "resume").await;
+    until(&app, id, "is done", |broadcast| broadcast["status"] == "done").await;
+    let done = followed_up(&app, id).await;
+    assert_eq!((&done["follow_up_counts"]["done"], count(&done, "sent")), (&json!(sent), 60));
+    for (n, chat) in chats.iter().enumerate() {
+        assert_eq!(shown(&app, &bot, *chat), [format!("Right, person {n}")]);
+    }
+    assert!(app.calls("editMessageText") >= sent);
+
+    for (message, pointer) in [
+        (json!({ "text": "{{unknown}}" }), "/message"),
+        (json!({ "location": { "latitude": 1.0, "longitude": 1.0 } }), "/message"),
+        (json!({ "text": "" }), "/message/text"),
+    ] {
+        let problem = correct(message).await.problem(400, "invalid_body");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_is_recalled_as_far_as_telegram_lets_it() {
+    let app = TestApp::start_with(&[("INTEGRATIONS_TELEGRAM__BOT_PER_SECOND", "40")]).await;
+    let bot = app.connect_bot().await;
+    let chats = app.people(&bot, 60);
+    let id = create(&app, &bot, json!({ "message": { "text": "{{name}}" }, "targets": targets(&chats) })).await;
+    until(&app, id, "has begun", |broadcast| count(broadcast, "sent") > 5).await;
+    // Telegram wants to be left alone for a moment, and keeps one message for good.
+    let fault = |action: FaultAction, chat: i64| Fault::new(action).method("deleteMessage").chat(chat).times(1);
+    app.sim.add_fault(fault(crate::common::app::too_many_requests(1), chats[0]));
+    let kept = FaultAction::Error {
+        error_code: 400,
+        description: "Bad Request: message can't be deleted for everyone".into(),
+        parameters: None,
+    };
+    app.sim.add_fault(fault(kept, chats[1]));
+    let recalled = app.user.post(&format!("{}/recall", path(id)), &json!({})).await.ok(200);
+    assert_eq!((&recalled["status"], &recalled["follow_up"]), (&json!("cancelled"), &json!("recall")));
+    let request = app.user.request(Method::PATCH, &path(id)).json(&json!({ "message": { "text": "{{name}}!" } }));
+    app.user.send(request).await.problem(409, "broadcast_ended");
+    until(&app, id, "has ended", |broadcast| broadcast["finished_at"].is_string()).await;
+    let done = followed_up(&app, id).await;
+    let sent = count(&done, "sent");
+    assert_eq!(done["follow_up_counts"], json!({ "done": sent - 1, "failed": 1 }), "{done}");
+    for (n, chat) in chats.iter().enumerate() {
+        let expected: &[String] = if n == 1 { &["person 1".to_owned()] } else { &[] };
+        assert_eq!(shown(&app, &bot, *chat), expected);
+    }
+    let failed = &results(&app, id).await[1];
+    assert_eq!(failed["follow_up"], "failed");
+    assert!(failed["follow_up_message"].as_str().unwrap().contains("can't be deleted"), "{failed}");
 }
 
 #[tokio::test]
