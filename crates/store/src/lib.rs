@@ -4,7 +4,7 @@
 //! - [`group`]: grouped commits;
 //! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom;
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
-//! - [`workers`], [`queues`]: what operators see;
+//! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
@@ -23,6 +23,7 @@ pub mod retention;
 pub mod senders;
 pub mod tasks;
 pub mod users;
+pub mod waits;
 pub mod workers;
 
 pub use db::{connect, migrate};

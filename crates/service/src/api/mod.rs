@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod bots;
 pub mod caller;
 pub mod channels;
+pub mod dry_run;
 pub mod events;
 pub mod health;
 pub mod logins;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use chrono::{DateTime, Utc};
 use platform::{Button, Entity, LinkPreview, Priority};
 use serde::{Deserialize, Serialize};
@@ -10,13 +13,17 @@ use telegram::text::ParseMode;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{answer, openapi::Problem};
+use super::{
+    answer,
+    dry_run::{DryRunView, SendQuery},
+    openapi::Problem,
+};
 use crate::{
     Error, Result,
     app::App,
-    http::{IdempotencyKey, Json, Path},
+    http::{IdempotencyKey, Json, Path, Query},
     usecases::{
-        Caller, channel_send, channels,
+        Caller, channel_send, channels, dry_run,
         idempotent::body_hash,
         send::{self, ChatTarget, SendText},
     },
@@ -95,9 +102,11 @@ pub struct AcceptedMessage {
     params(
         ("id" = Uuid, Path, description = "Id of the bot."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body = SendMessage,
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -107,10 +116,11 @@ pub async fn send_by_bot(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     body: Result<Json<SendMessage>>,
 ) -> Result<Response> {
-    accept(&app, &caller, "bot", id, key, body).await
+    accept(&app, &caller, ("bot", id), query, key, body).await
 }
 
 /// Sends a message through an account.
@@ -121,9 +131,11 @@ pub async fn send_by_bot(
     params(
         ("id" = Uuid, Path, description = "Id of the account."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body = SendMessage,
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -133,10 +145,11 @@ pub async fn send_by_account(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     body: Result<Json<SendMessage>>,
 ) -> Result<Response> {
-    accept(&app, &caller, "account", id, key, body).await
+    accept(&app, &caller, ("account", id), query, key, body).await
 }
 
 /// Sends a message to a connected channel or group.
@@ -149,9 +162,11 @@ pub async fn send_by_account(
     params(
         ("id" = Uuid, Path, description = "Id of the channel."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body = SendMessage,
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -161,16 +176,20 @@ pub async fn send_to_channel(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     body: Result<Json<SendMessage>>,
 ) -> Result<Response> {
     let channel = channels::get(&app, &caller, id).await?;
-    let Json(body) = body?;
+    let (Query(query), Json(body)) = (query?, body?);
     let key = key?.0.map(|key| (key, body_hash(&id.to_string(), &body)));
     if body.chat_id.is_some() {
         return Err(Error::invalid_field("/chat_id", "must be left out: the channel is the destination"));
     }
     let message = convert(body, ChatTarget::Id(channel.channel_id));
+    if query.dry_run {
+        return Ok(tried(dry_run::to_channel(&app, &caller, id, message).await?));
+    }
     let (status, body) = channel_send::send(&app, &caller, id, message, key).await?;
     Ok(answer(status, body))
 }
@@ -178,20 +197,25 @@ pub async fn send_to_channel(
 async fn accept(
     app: &App,
     caller: &Caller,
-    route: &'static str,
-    sender_id: Uuid,
+    (route, sender_id): (&'static str, Uuid),
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     body: Result<Json<SendMessage>>,
 ) -> Result<Response> {
     let checked = async {
-        let Json(body) = body?;
+        let (Query(query), Json(body)) = (query?, body?);
         let key = key?.0.map(|key| (key, body_hash(&sender_id.to_string(), &body)));
         let chat = body.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
         let chat = target(chat)?;
-        send::send(app, caller, route, sender_id, convert(body, chat), key).await
+        let message = convert(body, chat);
+        if query.dry_run {
+            return Ok::<_, Error>(tried(dry_run::through_sender(app, caller, route, sender_id, message).await?));
+        }
+        let (status, body) = send::send(app, caller, route, sender_id, message, key).await?;
+        Ok(answer(status, body))
     };
     match checked.await {
-        Ok((status, body)) => Ok(answer(status, body)),
+        Ok(answer) => Ok(answer),
         Err(error) if error.code.status().is_client_error() => {
             // Whether the sender exists is told before what is wrong with the body.
             send::require_visible(app, caller, route, sender_id).await?;
@@ -199,6 +223,10 @@ async fn accept(
         }
         Err(error) => Err(error),
     }
+}
+
+fn tried(run: dry_run::DryRun) -> Response {
+    Json(DryRunView::from(run)).into_response()
 }
 
 fn convert(body: SendMessage, chat: ChatTarget) -> SendText {

@@ -6,6 +6,7 @@ pub mod bots;
 pub mod channel_send;
 pub mod channel_settings;
 pub mod channels;
+pub mod dry_run;
 pub mod idempotent;
 pub mod inbound;
 pub mod logins;

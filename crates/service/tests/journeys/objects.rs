@@ -3,7 +3,10 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use telegram_sim::world::ChatKind;
+
 use crate::common::TestApp;
+use crate::common::app::id_of;
 
 /// Objects of one user; nothing waits for them.
 pub struct Objects {
@@ -12,6 +15,7 @@ pub struct Objects {
     login: Uuid,
     account: Uuid,
     task: Uuid,
+    channel: Uuid,
 }
 
 impl Objects {
@@ -46,7 +50,10 @@ impl Objects {
         .execute(&app.pool)
         .await
         .unwrap();
-        Self { bot: bot.id, message, login, account, task }
+        let chat = crate::told::chat(app, &bot, app.person(&bot), ChatKind::Channel);
+        let body = serde_json::json!({ "via": { "bot_id": bot.id }, "channel": chat });
+        let channel = id_of(&app.user.post("/api/integrations/telegram/channels", &body).await.ok(201));
+        Self { bot: bot.id, message, login, account, task, channel }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -55,6 +62,7 @@ impl Objects {
             return pattern.to_owned();
         }
         let kinds = [
+            ("/channels/", self.channel),
             ("/bots/", self.bot),
             ("/messages/", self.message),
             ("/connect/", self.login),
@@ -62,7 +70,7 @@ impl Objects {
             ("/tasks/", self.task),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
-        pattern.replace("{id}", &id.to_string())
+        pattern.replace("{id}", &id.to_string()).replace("{sender_id}", &self.bot.to_string())
     }
 }
 
