@@ -76,6 +76,16 @@ impl ApiError {
         Self { parameters: Some(parameters), ..self }
     }
 
+    /// The same, of one item of an album: what Telegram's servers say is quoted, with the item's number.
+    pub fn of_item(self, index: usize) -> Self {
+        let said = self.description.strip_prefix("Bad Request: ").unwrap_or_default();
+        if said.is_empty() || !said.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+            return self;
+        }
+        let number = index + 1;
+        Self::bad_request(format_args!("failed to send message #{number} with the error message \"{said}\""))
+    }
+
     /// The `description`.
     pub fn description(&self) -> &str {
         &self.description

@@ -112,6 +112,35 @@ pub(super) async fn clear(State(core): State<Core>) -> Json<Value> {
     done()
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rewriting {
+    text: String,
+    #[serde(default)]
+    parse_mode: String,
+}
+
+/// The author edits a message.
+pub(super) async fn edit(State(core): State<Core>, Path(uid): Path<u64>, Json(writing): Json<Rewriting>) -> Answer {
+    let parsed = parse_text(&writing.text, &writing.parse_mode).map_err(|error| Refusal::bad(error.description()))?;
+    let mut state = core.world.lock();
+    let (place, id) = locate(&state, uid)?;
+    let edited = state.edit(place, id, |body| (body.text, body.entities) = (parsed.text, parsed.entities));
+    edited.map(|message| Json(message_json(&message))).ok_or_else(|| Refusal::not_found("such message"))
+}
+
+/// Somebody deletes a message for all.
+pub(super) async fn remove(State(core): State<Core>, Path(uid): Path<u64>) -> Answer {
+    let mut state = core.world.lock();
+    let (place, id) = locate(&state, uid)?;
+    state.delete(place, id).map(|_| done()).ok_or_else(|| Refusal::not_found("such message"))
+}
+
+fn locate(state: &world::State, uid: u64) -> Result<(Place, i32), Refusal> {
+    let known = state.messages().by_uid(uid).filter(|message| !message.deleted);
+    known.map(|message| (message.place, message.id)).ok_or_else(|| Refusal::not_found(format_args!("message {uid}")))
+}
+
 pub(super) async fn press(State(core): State<Core>, Path(uid): Path<u64>, Json(press): Json<Press>) -> Answer {
     if core.api.press(press.user_id, uid, &press.data) {
         Ok(done())
@@ -122,7 +151,7 @@ pub(super) async fn press(State(core): State<Core>, Path(uid): Path<u64>, Json(p
 
 /// A message as the control API shows it; `chat_id` is what its author calls the chat.
 pub(super) fn message_json(message: &Message) -> Value {
-    let world::Message { uid, id, from, date, arrived_ms, edited, deleted, .. } = message;
+    let world::Message { uid, id, from, date, arrived_ms, edited, edits, pinned, deleted, .. } = message;
     let mut json = json!(message.body);
     json["uid"] = json!(uid);
     json["message_id"] = json!(id);
@@ -131,6 +160,8 @@ pub(super) fn message_json(message: &Message) -> Value {
     json["date"] = json!(date);
     json["arrived_ms"] = json!(arrived_ms);
     json["edited"] = json!(edited);
+    json["edits"] = json!(edits);
+    json["pinned"] = json!(pinned);
     json["deleted"] = json!(deleted);
     json
 }

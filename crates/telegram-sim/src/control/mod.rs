@@ -3,12 +3,14 @@
 
 mod accounts;
 mod chats;
+mod files;
 mod messages;
 mod page;
 mod people;
 mod settings;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
@@ -19,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server;
 use crate::sim::Core;
+
+/// Largest picture of a chat (bytes); what is not a photo by Telegram's rules is refused with a reason.
+const MAX_PICTURE: usize = 11 << 20;
 
 /// Serves on this listener until `stop`.
 pub(crate) async fn serve(listener: TcpListener, core: Core, stop: CancellationToken) {
@@ -38,11 +43,21 @@ fn routes() -> Router<Core> {
         .route("/users/{id}", patch(people::change_user))
         .route("/users/{id}/{verb}/{other}", post(people::act))
         .route("/chats", get(chats::list).post(chats::add))
-        .route("/chats/{id}", patch(chats::change))
+        .route("/chats/{id}", patch(chats::change).delete(chats::remove))
+        .route(
+            "/chats/{id}/photo",
+            put(files::set_photo).layer(DefaultBodyLimit::max(MAX_PICTURE)).delete(files::remove_photo),
+        )
+        .route("/chats/{id}/invite", post(chats::new_invite).delete(chats::revoke_invite))
+        .route("/chats/{id}/topics", post(chats::add_topic))
+        .route("/chats/{id}/topics/{topic}", patch(chats::change_topic).delete(chats::remove_topic))
+        .route("/files/expire", post(files::expire))
+        .route("/files/{id}", get(files::content))
         .route("/chats/{id}/migrate", post(chats::migrate))
         .route("/chats/{id}/members/{user}", put(chats::set_member))
         .route("/messages", get(messages::find).post(messages::write).delete(messages::clear))
         .route("/messages/counts", get(messages::counts))
+        .route("/messages/{uid}", patch(messages::edit).delete(messages::remove))
         .route("/messages/{uid}/press", post(messages::press))
         .route("/faults", get(settings::list_faults).post(settings::add_fault).delete(settings::clear_faults))
         .route("/faults/{id}", delete(settings::remove_fault))

@@ -16,14 +16,14 @@ use tokio::sync::broadcast::error::RecvError;
 use super::messages::message_json;
 use super::{Answer, Refusal};
 use crate::sim::Core;
-use crate::world::{self, EntityKind, Place, UserId};
+use crate::world::{self, EntityKind, MediaKind, Place, UserId};
 
 /// Most messages that the page shows of one chat, and most chats.
 const SHOWN: usize = 200;
 /// Events closer together than this are announced as one.
 const GATHER: Duration = Duration::from_millis(100);
 /// Everything comes from here; nothing inline runs.
-const POLICY: &str = "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -75,6 +75,8 @@ async fn chat(State(core): State<Core>, Path(key): Path<String>) -> Answer {
             let mut json = message_json(message);
             json["author"] = json!(author(&state, message));
             json["mentions"] = mentions(&state, message);
+            json["origin"] = origin(&state, message);
+            json["preview"] = json!(has_preview(&state, message));
             if let Some(answered) = message.body.reply_to.and_then(|id| state.messages().get(place, id)) {
                 json["answered"] = json!({ "author": author(&state, answered), "text": answered.body.text });
             }
@@ -116,10 +118,22 @@ fn chat_summary(state: &world::State, place: Place) -> Value {
         }
     };
     if let Some(newest) = state.messages().history(place).next() {
-        json["last_text"] = json!(newest.body.text);
+        json["last_text"] = json!(summary(&newest.body));
         json["last_date"] = json!(newest.date);
     }
     json
+}
+
+/// A message in a few words: its text, or what it is.
+fn summary(body: &world::Body) -> String {
+    match (&body.service, &body.media, &body.poll, &body.location) {
+        (Some(_), ..) => "the chat changed".to_owned(),
+        _ if !body.text.is_empty() => body.text.clone(),
+        (_, Some(media), ..) => format!("{}: {}", media.kind.name(), media.name),
+        (.., Some(poll), _) => format!("poll: {}", poll.question),
+        (.., Some(_)) => "location".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Shown from the person's side: the other one is the title.
@@ -144,6 +158,20 @@ fn author(state: &world::State, message: &world::Message) -> String {
 
 fn name(state: &world::State, id: UserId) -> String {
     state.user(id).map_or_else(|| format!("User {id}"), world::User::full_name)
+}
+
+/// From whom a message was forwarded.
+fn origin(state: &world::State, message: &world::Message) -> Value {
+    let Some(origin) = message.body.forwarded else { return Value::Null };
+    let channel = origin.channel.and_then(|id| state.chat(id)).map(|chat| chat.title.clone());
+    json!(channel.unwrap_or_else(|| name(state, origin.user.unwrap_or_default())))
+}
+
+/// Whether there is a picture to show.
+fn has_preview(state: &world::State, message: &world::Message) -> bool {
+    let file = message.body.media.as_ref().filter(|media| media.kind == MediaKind::Photo);
+    let file = file.and_then(|media| state.files().get(media.file_id));
+    file.is_some_and(|file| file.content.picture.is_some() && file.content.bytes.is_some())
 }
 
 /// Names of mentioned users by id.

@@ -14,6 +14,7 @@ use crate::sim::Core;
 pub(super) struct Settings {
     limits: Option<Limits>,
     open_world: Option<bool>,
+    keep_file_bytes: Option<usize>,
 }
 
 pub(super) async fn list_faults(State(core): State<Core>) -> Json<Value> {
@@ -34,7 +35,9 @@ pub(super) async fn remove_fault(State(core): State<Core>, Path(id): Path<u64>) 
 }
 
 pub(super) async fn get(State(core): State<Core>) -> Json<Value> {
-    Json(json!({ "limits": core.api.limiter().limits(), "open_world": core.api.open_world() }))
+    let keep_file_bytes = core.world.lock().files().keep_bytes();
+    let (limits, open_world) = (core.api.limiter().limits(), core.api.open_world());
+    Json(json!({ "limits": limits, "open_world": open_world, "keep_file_bytes": keep_file_bytes }))
 }
 
 pub(super) async fn change(State(core): State<Core>, Json(settings): Json<Settings>) -> Json<Value> {
@@ -43,6 +46,9 @@ pub(super) async fn change(State(core): State<Core>, Json(settings): Json<Settin
     }
     if let Some(open) = settings.open_world {
         core.api.set_open_world(open);
+    }
+    if let Some(keep) = settings.keep_file_bytes {
+        core.world.lock().files_mut().set_keep_bytes(keep);
     }
     get(State(core)).await
 }

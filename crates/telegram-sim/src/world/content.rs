@@ -99,10 +99,12 @@ pub struct Poll {
     pub anonymous: bool,
     /// More than one answer may be chosen.
     pub multiple: bool,
-    /// It has a right answer.
+    /// It has right answers.
     pub quiz: bool,
-    /// The right answer of a quiz.
-    pub correct: Option<usize>,
+    /// The right answers of a quiz.
+    pub correct: Vec<usize>,
+    /// Whether a vote can be changed.
+    pub revoting: bool,
     /// What is shown after a wrong answer.
     pub explanation: Option<String>,
     /// Seconds that it is open.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::{Media, MediaKind};
+use super::{Media, MediaKind, UserId};
 
 /// Number of a stored file.
 pub type FileId = i64;
@@ -22,6 +22,8 @@ pub const MAX_PHOTO: u64 = 10 << 20;
 /// Width and height of a photo together, and how much longer one side may be than the other.
 const MAX_SIDES: u32 = 10_000;
 const MAX_RATIO: u32 = 20;
+/// An odd number with bits all over.
+const SPREAD: i64 = 0x1E37_79B9_7F4A_7C15;
 /// The data centre of what bots and the control API upload.
 pub const BOT_DC: i32 = 2;
 
@@ -29,7 +31,7 @@ pub const BOT_DC: i32 = 2;
 #[derive(Debug)]
 pub struct Receiver {
     sha256: Sha256,
-    md5: Md5,
+    md5: Option<Md5>,
     size: u64,
     head: Vec<u8>,
     kept: Option<Vec<u8>>,
@@ -41,8 +43,8 @@ pub struct Receiver {
 pub struct Content {
     /// Hex digits.
     pub sha256: String,
-    /// Hex digits.
-    pub md5: String,
+    /// Hex digits, if it was asked for.
+    pub md5: Option<String>,
     /// Bytes.
     pub size: u64,
     /// The bytes themselves, if the file is small enough.
@@ -54,13 +56,21 @@ pub struct Content {
 impl Receiver {
     /// Keeps the bytes of a file of at most `keep` bytes.
     pub fn new(keep: usize) -> Self {
-        Self { sha256: Sha256::new(), md5: Md5::new(), size: 0, head: Vec::new(), kept: Some(Vec::new()), keep }
+        Self { sha256: Sha256::new(), md5: None, size: 0, head: Vec::new(), kept: Some(Vec::new()), keep }
+    }
+
+    /// Also makes the older hash.
+    #[must_use]
+    pub fn with_md5(self) -> Self {
+        Self { md5: Some(Md5::new()), ..self }
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        self.md5.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
         self.size += bytes.len() as u64;
         let wanted = HEAD.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..wanted]);
@@ -83,7 +93,7 @@ impl Receiver {
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         Content {
             sha256: hex::encode(self.sha256.finalize()),
-            md5: hex::encode(self.md5.finalize()),
+            md5: self.md5.map(|md5| hex::encode(md5.finalize())),
             size: self.size,
             bytes: self.kept.map(Bytes::from),
             picture: picture.map(|size| (side(size.width), side(size.height))),
@@ -117,7 +127,7 @@ impl Content {
 
 impl From<&[u8]> for Content {
     fn from(bytes: &[u8]) -> Self {
-        let mut receiver = Receiver::new(usize::MAX);
+        let mut receiver = Receiver::new(usize::MAX).with_md5();
         receiver.push(bytes);
         receiver.finish()
     }
@@ -130,12 +140,19 @@ pub struct File {
     pub media: Media,
     /// Its content.
     pub content: Content,
-    /// What MTProto clients have to show to get it.
-    pub access_hash: i64,
+    /// Of which the access hash of each account is made.
+    access_hash: i64,
     /// Unix seconds.
     pub date: i64,
     /// The data centre that it was uploaded to.
     pub dc: i32,
+}
+
+impl File {
+    /// What this account has to show to get it: no two accounts have the same, so that none uses what another was given.
+    pub fn access_hash_for(&self, user: UserId) -> i64 {
+        self.access_hash ^ user.wrapping_mul(SPREAD)
+    }
 }
 
 /// All files.
@@ -255,7 +272,7 @@ mod tests {
     use super::*;
 
     fn received(keep: usize, parts: &[&[u8]]) -> Content {
-        let mut receiver = Receiver::new(keep);
+        let mut receiver = Receiver::new(keep).with_md5();
         for part in parts {
             receiver.push(part);
         }
@@ -267,7 +284,7 @@ mod tests {
         let small = received(3, &[b"a", b"bc"]);
         assert_eq!(small.bytes.as_deref(), Some(&b"abc"[..]));
         assert_eq!(small.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(small.md5, "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(small.md5.as_deref(), Some("900150983cd24fb0d6963f7d28e17f72"));
         let large = received(2, &[b"a", b"bc"]);
         assert_eq!((large.bytes, large.sha256, large.size), (None, small.sha256, 3));
     }

@@ -1,7 +1,7 @@
 //! The store of messages, with indexes by place and by text.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ pub struct Messages {
     /// The uid that the next message gets.
     next_uid: u64,
     by_place: HashMap<Place, BTreeMap<i32, u64>>,
+    pinned: HashMap<Place, BTreeSet<i32>>,
     /// Hash of the text to uids; the texts themselves are compared on reading.
     by_text: HashMap<u64, Vec<u64>>,
     hasher: RandomState,
@@ -48,6 +49,7 @@ impl Messages {
             log: VecDeque::new(),
             next_uid: 1,
             by_place: HashMap::new(),
+            pinned: HashMap::new(),
             by_text: HashMap::new(),
             hasher: RandomState::new(),
             keep,
@@ -122,6 +124,7 @@ impl Messages {
             let key = self.hasher.hash_one(message.body.text.as_str());
             self.by_text.entry(key).or_default().push(message.uid);
         }
+        self.index_pin(&message);
         let oldest = self.next_uid - self.log.len() as u64;
         let slot = self.log.get_mut(usize::try_from(message.uid - oldest).ok()?)?;
         *slot = Arc::new(message);
@@ -132,17 +135,30 @@ impl Messages {
     pub(super) fn clear(&mut self) {
         self.log.clear();
         self.by_place.clear();
+        self.pinned.clear();
         self.by_text.clear();
     }
 
     /// The pinned messages of a place, newest first.
     pub fn pinned(&self, place: Place) -> impl Iterator<Item = &Arc<Message>> {
-        self.history(place).filter(|message| message.pinned)
+        let ids = self.pinned.get(&place).into_iter().flat_map(|ids| ids.iter().rev());
+        ids.filter_map(move |id| self.get(place, *id))
+    }
+
+    fn index_pin(&mut self, message: &Message) {
+        if message.pinned && !message.deleted {
+            self.pinned.entry(message.place).or_default().insert(message.id);
+        } else if let Some(ids) = self.pinned.get_mut(&message.place) {
+            ids.remove(&message.id);
+        }
     }
 
     fn forget_oldest(&mut self) {
         let Some(message) = self.log.pop_front() else { return };
         self.unindex_text(&message);
+        if let Some(ids) = self.pinned.get_mut(&message.place) {
+            ids.remove(&message.id);
+        }
         if let Some(ids) = self.by_place.get_mut(&message.place) {
             ids.remove(&message.id);
             if ids.is_empty() {

@@ -108,6 +108,45 @@ fn edits_and_deletions_are_told() {
 }
 
 #[test]
+fn an_album_is_taken_whole_or_not_at_all() {
+    let world = world();
+    let mut state = world.lock();
+    let id = chat(&mut state, ChatKind::Supergroup, MemberStatus::Member);
+    state.set_member(id, 12, Member::new(MemberStatus::Member), ANN);
+    state.chat_mut(id).unwrap().slow_mode = 60;
+    let pair = |second: Body| vec![text("one"), second];
+    let answer = Body { reply_to: Some(999), ..text("two") };
+    assert_eq!(state.send_all(12, id, pair(answer)).unwrap_err(), SendError::ReplyNotFound);
+    assert_eq!(state.messages().arrived(), 0);
+    assert_eq!(state.send_all(12, id, pair(text("two"))).unwrap().len(), 2, "for slow mode they are one");
+    assert!(matches!(state.send_all(12, id, pair(text("two"))), Err(SendError::SlowMode(_))));
+}
+
+#[test]
+fn pins_go_with_their_message() {
+    let world = world();
+    let mut state = world.lock();
+    let ids: Vec<i32> = (0..2).map(|_| state.send(ANN, BOT, text("x")).unwrap().id).collect();
+    let place = Place::seen_by(ANN, BOT);
+    for id in &ids {
+        state.pin(place, *id, true, ANN, false).unwrap();
+    }
+    assert!(state.pin(place, ids[0], true, ANN, false).is_none(), "it is pinned already");
+    let pinned = |state: &State| state.messages().pinned(place).map(|message| message.id).collect::<Vec<_>>();
+    assert_eq!(pinned(&state), [ids[1], ids[0]]);
+    state.delete(place, ids[1]);
+    assert_eq!(pinned(&state), [ids[0]]);
+    state.pin(place, ids[0], false, ANN, false).unwrap();
+    assert_eq!(pinned(&state), [0; 0]);
+    // What a chat tells of itself is found when it is asked for.
+    let with_notices = Filter { service: true, ..Filter::default() };
+    assert_eq!(
+        (state.messages().find(&Filter::default()).count(), state.messages().find(&with_notices).count()),
+        (1, 3)
+    );
+}
+
+#[test]
 fn a_revoked_token_is_unknown_and_a_new_one_works() {
     let world = world();
     let mut state = world.lock();

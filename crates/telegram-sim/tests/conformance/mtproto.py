@@ -5,83 +5,13 @@ phone. The first assertion that fails ends it with a traceback.
 """
 
 import asyncio
-import json
-import os
-import urllib.request
 
-from telethon import TelegramClient, errors, events, functions, types
+from telethon import errors, events, functions, types
 from telethon.crypto import rsa
 from telethon.sessions import StringSession
 
-CONTROL = os.environ["SIM_CONTROL"]
-API_ID, API_HASH = 12345, "0123456789abcdef0123456789abcdef"
-WAIT = 20
-
-
-def control(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(CONTROL + path, data=data, method=method)
-    request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request) as response:
-        text = response.read().decode()
-    return text if path.endswith(".pem") else json.loads(text)
-
-
-class Phone:
-    """The person: an account with a phone in the hand."""
-
-    def __init__(self, phone, **account):
-        self.phone = phone
-        self.account = control("POST", "/mtproto/accounts", {"phone": phone, **account})
-        self.id = self.account["user_id"]
-
-    def code(self):
-        return control("GET", f"/mtproto/codes/{self.phone}")["code"]
-
-    def scan(self, link):
-        control("POST", f"/mtproto/accounts/{self.id}/scan", {"link": link})
-
-
-def client(session=None, dc=2):
-    if session is None:
-        session = StringSession()
-        host, port = control("GET", "/mtproto/dcs")[str(dc)].rsplit(":", 1)
-        session.set_dc(dc, host, int(port))
-    # An error is an error: nothing is repeated by itself.
-    options = {"request_retries": 1, "raise_last_call_error": True}
-    return TelegramClient(session, API_ID, API_HASH, device_model="Conformance", app_version="1.0", **options)
-
-
-async def raises(error, call):
-    try:
-        await call
-    except error as caught:
-        return caught
-    raise AssertionError(f"{error.__name__} expected")
-
-
-def collect(c, kind, what=lambda event: event):
-    """What a client hears of one kind from now on."""
-    heard = []
-
-    async def handler(event):
-        heard.append(what(event))
-
-    c.add_event_handler(handler, kind)
-    return heard
-
-
-def ok(what):
-    print("ok", what, flush=True)
-
-
-async def wait_for(predicate, what):
-    for _ in range(WAIT * 20):
-        if predicate():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
-
+import account_contents
+from account_case import WAIT, Phone, client, collect, control, ok, raises, wait_for
 
 async def code_login(person):
     """By code, with a wrong code first; the phone's data centre is not the one that the client begins with."""
@@ -224,6 +154,8 @@ async def main():
     ok("messages, files, edits, deletions, errors")
     bob = await difference(bob, alice, bob_phone.id)
     ok("difference after an absence and after a cut")
+
+    await account_contents.check(alice, bob, alice_phone.id, bob_phone.id)
 
     resolved = await carol.get_entity("alice_conformance")
     assert resolved.id == alice_phone.id

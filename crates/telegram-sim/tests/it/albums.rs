@@ -72,7 +72,10 @@ async fn what_cannot_be_an_album_is_refused_whole() {
         (json!([photo, { "type": "photo", "media": "attach://none" }]), format!("{parse}media not found")),
         (json!([photo, { "type": "photo" }]), format!("{parse}Can't find field \"media\"")),
         (json!([photo, 5]), format!("{parse}expected an Object")),
-        (json!([photo, { "type": "photo", "media": "attach://three" }]), "IMAGE_PROCESS_FAILED".to_owned()),
+        (
+            json!([photo, { "type": "photo", "media": "attach://three" }]),
+            "failed to send message #2 with the error message \"IMAGE_PROCESS_FAILED\"".to_owned(),
+        ),
     ];
     for (media, expected) in cases {
         let (status, answer) = f.album(f.user, &media).await;

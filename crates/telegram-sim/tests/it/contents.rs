@@ -15,7 +15,7 @@ async fn a_poll_is_sent_and_a_wrong_one_refused() {
     let sent = f.ok("sendPoll", poll.clone()).await;
     let shown = &sent["poll"];
     assert_eq!((&shown["question"], &shown["type"]), (&json!("Tea?"), &json!("quiz")));
-    assert_eq!((&shown["options"][1]["text"], &shown["correct_option_id"]), (&json!("no"), &json!(1)));
+    assert_eq!((&shown["options"][1]["text"], &shown["correct_option_ids"]), (&json!("no"), &json!([1])));
     assert_eq!((&shown["is_anonymous"], &sent["text"]), (&json!(false), &Value::Null));
     let with = |name: &str, value: Value| {
         let mut poll = poll.clone();
@@ -25,12 +25,13 @@ async fn a_poll_is_sent_and_a_wrong_one_refused() {
     let cases = [
         (with("question", json!("")), "poll question must be non-empty"),
         (with("question", json!("x".repeat(301))), "poll question length must not exceed 300"),
-        (with("options", json!(["one"])), "poll must have at least 2 option"),
+        (with("options", json!([])), "poll must have at least 1 option"),
         (with("options", json!(vec!["one"; 13])), "poll can't have more than 12 options"),
         (with("options", json!(["one", ""])), "poll options must be non-empty"),
         (with("options", json!(["one", "x".repeat(101)])), "poll options length must not exceed 100"),
         (with("options", json!("x")), "can't parse options JSON object"),
         (with("correct_option_id", json!(2)), "wrong correct option ID specified"),
+        (with("correct_option_ids", json!([1, 0])), "wrong correct option ID specified"),
         (with("type", json!("vote")), "unsupported poll type specified"),
         (
             with("chat_id", json!(f.chat(ChatKind::Channel, MemberStatus::Administrator))),

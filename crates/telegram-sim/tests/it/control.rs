@@ -7,7 +7,7 @@ use telegram_sim::{DEMO, Sim, SimOptions};
 use crate::client::Fixture;
 
 impl Fixture {
-    async fn control(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub async fn control(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let request = self.http.request(method, format!("{}{path}", self.sim.control_url())).json(&body);
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
@@ -15,13 +15,13 @@ impl Fixture {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    async fn set(&self, path: &str, body: Value) -> Value {
+    pub async fn set(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.control(Method::POST, path, body).await;
         assert_eq!(status, 200, "{path}: {answer}");
         answer
     }
 
-    async fn read(&self, path: &str) -> Value {
+    pub async fn read(&self, path: &str) -> Value {
         self.control(Method::GET, path, Value::Null).await.1
     }
 }

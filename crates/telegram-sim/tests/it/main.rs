@@ -4,6 +4,7 @@
 mod acts;
 mod albums;
 mod binary;
+mod chats;
 mod client;
 mod contents;
 mod control;

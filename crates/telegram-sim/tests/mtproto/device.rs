@@ -190,6 +190,37 @@ impl Device {
         self.invoke(&message(peer, text, random_id)).await.map_err(|error| name(&error))
     }
 
+    /// Uploads a file.
+    pub async fn upload(&self, name: &str, content: &[u8]) -> enums::InputFile {
+        let mut stream = std::io::Cursor::new(content);
+        self.client.upload_stream(&mut stream, content.len(), name.to_owned()).await.unwrap().raw
+    }
+
+    /// The bytes of a file.
+    pub async fn download(&self, location: enums::InputFileLocation) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        loop {
+            let offset = i64::try_from(bytes.len()).unwrap();
+            let get = functions::upload::GetFile {
+                precise: false,
+                cdn_supported: false,
+                location: location.clone(),
+                offset,
+                limit: 1 << 18,
+            };
+            match self.invoke(&get).await.map_err(|error| name(&error))? {
+                enums::upload::File::File(file) => {
+                    let is_last = file.bytes.len() < 1 << 18;
+                    bytes.extend(file.bytes);
+                    if is_last {
+                        return Ok(bytes);
+                    }
+                }
+                enums::upload::File::CdnRedirect(_) => panic!("no CDN here"),
+            }
+        }
+    }
+
     /// The next pushed update that `wanted` picks.
     pub async fn wait_for<T>(&mut self, mut wanted: impl FnMut(enums::Update) -> Option<T>) -> T {
         let search = async {
@@ -262,6 +293,88 @@ pub fn message(peer: enums::InputPeer, text: &str, random_id: i64) -> functions:
         suggested_post: None,
         rich_message: None,
     }
+}
+
+/// A message with something attached.
+pub fn with_media(
+    peer: enums::InputPeer,
+    media: impl Into<enums::InputMedia>,
+    text: &str,
+    random_id: i64,
+) -> functions::messages::SendMedia {
+    functions::messages::SendMedia {
+        silent: false,
+        background: false,
+        clear_draft: false,
+        noforwards: false,
+        update_stickersets_order: false,
+        invert_media: false,
+        allow_paid_floodskip: false,
+        peer,
+        reply_to: None,
+        media: media.into(),
+        message: text.to_owned(),
+        random_id,
+        reply_markup: None,
+        entities: None,
+        schedule_date: None,
+        schedule_repeat_period: None,
+        send_as: None,
+        quick_reply_shortcut: None,
+        effect: None,
+        allow_paid_stars: None,
+        suggested_post: None,
+    }
+}
+
+/// A document that was uploaded, with what describes it.
+pub fn document(
+    file: enums::InputFile,
+    mime_type: &str,
+    attributes: Vec<enums::DocumentAttribute>,
+) -> types::InputMediaUploadedDocument {
+    types::InputMediaUploadedDocument {
+        nosound_video: false,
+        force_file: false,
+        spoiler: false,
+        file,
+        thumb: None,
+        mime_type: mime_type.to_owned(),
+        attributes,
+        stickers: None,
+        video_cover: None,
+        video_timestamp: None,
+        ttl_seconds: None,
+    }
+}
+
+/// A photo that was uploaded.
+pub fn photo(file: enums::InputFile) -> types::InputMediaUploadedPhoto {
+    types::InputMediaUploadedPhoto {
+        spoiler: false,
+        live_photo: false,
+        file,
+        stickers: None,
+        ttl_seconds: None,
+        video: None,
+    }
+}
+
+/// The messages in an answer to a send, or to whatever changed messages.
+pub fn messages_in(updates: enums::Updates) -> Vec<types::Message> {
+    let enums::Updates::Updates(updates) = updates else { panic!("the long answer expected: {updates:?}") };
+    let message = |update| match update {
+        enums::Update::NewMessage(update) => Some(update.message),
+        enums::Update::NewChannelMessage(update) => Some(update.message),
+        enums::Update::EditMessage(update) => Some(update.message),
+        enums::Update::EditChannelMessage(update) => Some(update.message),
+        _ => None,
+    };
+    let whole = |message| match message {
+        enums::Message::Message(message) => Some(message),
+        _ => None,
+    };
+    updates.updates.into_iter().filter_map(message).filter_map(whole).collect()
 }
 
 /// A user or chat (negative id) as a client that has met it names it.

@@ -4,11 +4,16 @@
 mod control;
 mod device;
 mod faults;
+mod invites;
+mod media;
 mod messages;
+mod permissions;
+mod posts;
 mod protocol;
 mod qr;
 mod rights;
 mod sign_in;
 mod snapshot;
 mod updates;
+mod uploads;
 mod wire;

@@ -80,24 +80,34 @@ fn read_poll(params: &Params) -> Result<Poll, ApiError> {
         "quiz" => true,
         _ => return Err(wrong("unsupported poll type specified")),
     };
-    let correct: Option<usize> = params.number("correct_option_id");
-    if quiz && correct.is_none_or(|correct| correct >= options.len()) {
-        return Err(wrong("wrong correct option ID specified"));
-    }
+    let correct = if quiz { read_correct(params, options.len())? } else { Vec::new() };
     Ok(Poll {
         id: rand::random_range(1..i64::MAX),
         question: question.text,
         question_entities: question.entities,
         options,
         anonymous: !params.has("is_anonymous") || params.flag("is_anonymous"),
-        multiple: !quiz && params.flag("allows_multiple_answers"),
+        multiple: params.flag("allows_multiple_answers"),
         quiz,
-        correct: correct.filter(|_| quiz),
+        correct,
+        revoting: if params.has("allows_revoting") { params.flag("allows_revoting") } else { !quiz },
         explanation: Some(params.get("explanation").to_owned()).filter(|text| quiz && !text.is_empty()),
         open_period: params.number("open_period"),
         close_date: params.number("close_date"),
         closed: params.flag("is_closed"),
     })
+}
+
+/// `correct_option_ids`, or the older `correct_option_id`: known ones in growing order.
+fn read_correct(params: &Params, options: usize) -> Result<Vec<usize>, ApiError> {
+    let wrong = || ApiError::bad_request("wrong correct option ID specified");
+    let several = params.json("correct_option_ids", "correct option identifiers")?;
+    let correct: Vec<usize> = match several {
+        Some(ids) => serde_json::from_value(ids).map_err(|_| wrong())?,
+        None => params.number("correct_option_id").into_iter().collect(),
+    };
+    let known = correct.is_sorted_by(|a, b| a < b) && correct.last().is_some_and(|last| *last < options);
+    if known { Ok(correct) } else { Err(wrong()) }
 }
 
 /// Options are texts, or objects with a text.
@@ -107,8 +117,8 @@ fn read_options(params: &Params) -> Result<Vec<String>, ApiError> {
     };
     let text = |item: &Value| item.as_str().or_else(|| item["text"].as_str()).unwrap_or_default().trim().to_owned();
     let options: Vec<String> = items.iter().map(text).collect();
-    if options.len() < 2 {
-        return Err(ApiError::bad_request("poll must have at least 2 option"));
+    if options.is_empty() {
+        return Err(ApiError::bad_request("poll must have at least 1 option"));
     }
     if options.len() > MAX_OPTIONS {
         return Err(ApiError::bad_request(format_args!("poll can't have more than {MAX_OPTIONS} options")));

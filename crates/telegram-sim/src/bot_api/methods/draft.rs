@@ -96,8 +96,8 @@ pub(super) fn deliver(
     let mut state = api.world.lock();
     let place = Place::seen_by(bot, chat);
     let reply_to = reply.message_id.filter(|id| !reply.may_be_missing || state.messages().get(place, *id).is_some());
-    let mut ready = Vec::new();
-    for mut draft in drafts {
+    let (mut ready, is_album) = (Vec::new(), drafts.len() > 1);
+    for (index, mut draft) in drafts.into_iter().enumerate() {
         draft.body.reply_to = reply_to;
         draft.body.thread = params.number("message_thread_id").filter(|id| *id > 0);
         draft.body.silent = params.flag("disable_notification");
@@ -105,7 +105,7 @@ pub(super) fn deliver(
         draft.body.buttons.clone_from(&buttons);
         draft.body.via = Via::BotApi;
         state.check(bot, chat, &draft.body)?;
-        draft.check_upload()?;
+        draft.check_upload().map_err(|error| if is_album { error.of_item(index) } else { error })?;
         ready.push(draft);
     }
     // An album counts once, as far as anybody knows.

@@ -156,17 +156,19 @@ fn photo_sizes(state: &State, bot: UserId, photo: FileId) -> Value {
 }
 
 fn poll(poll: &Poll) -> Value {
-    let options = poll.options.iter().map(|text| json!({ "text": text, "voter_count": 0 })).collect::<Vec<_>>();
+    let option =
+        |(index, text): (usize, &String)| json!({ "persistent_id": index.to_string(), "text": text, "voter_count": 0 });
+    let options = poll.options.iter().enumerate().map(option).collect::<Vec<_>>();
     let mut json = json!({
         "id": poll.id.to_string(), "question": poll.question, "options": options, "total_voter_count": 0,
         "is_closed": poll.closed, "is_anonymous": poll.anonymous, "type": if poll.quiz { "quiz" } else { "regular" },
-        "allows_multiple_answers": poll.multiple,
+        "allows_multiple_answers": poll.multiple, "allows_revoting": poll.revoting, "members_only": false,
     });
     if !poll.question_entities.is_empty() {
         json["question_entities"] = json!(poll.question_entities);
     }
-    if let Some(correct) = poll.correct {
-        json["correct_option_id"] = correct.into();
+    if !poll.correct.is_empty() {
+        json["correct_option_ids"] = json!(poll.correct);
     }
     set_some(&mut json, "explanation", poll.explanation.as_deref());
     for (name, value) in [("open_period", poll.open_period), ("close_date", poll.close_date)] {

@@ -94,20 +94,73 @@ async function press(uid, data) {
   await attempt(() => post(`/messages/${uid}/press`, { user_id: me, data }));
 }
 
+function bytes(size) {
+  const units = ['bytes', 'KB', 'MB', 'GB'];
+  const power = size < 1024 ? 0 : Math.min(3, Math.floor(Math.log2(size) / 10));
+  return `${Number((size / 1024 ** power).toFixed(1))} ${units[power]}`;
+}
+
+function attachment(message) {
+  const { media } = message;
+  const sides = media.width ? `, ${media.width} × ${media.height}` : '';
+  const lasts = media.duration ? `, ${media.duration} s` : '';
+  const preview = message.preview
+    && element('img', { className: media.spoiler ? 'preview hidden' : 'preview', src: `/files/${media.file_id}`, alt: media.name });
+  return element('div', { className: 'file' },
+    preview,
+    element('div', { text: `📎 ${media.title ?? media.name}` }),
+    element('div', { className: 'about', text: `${media.kind}, ${bytes(media.size)}${sides}${lasts}`, title: `SHA-256 ${media.sha256}` }),
+    media.spoiler && element('div', { className: 'about', text: 'spoiler' }));
+}
+
+function pollOf(poll) {
+  const kind = `${poll.anonymous ? 'anonymous' : 'public'} ${poll.quiz ? 'quiz' : 'poll'}`;
+  const options = poll.options.map((text, index) =>
+    element('li', { text: poll.correct.includes(index) ? `${text} ✓` : text }));
+  return element('div', { className: 'file' },
+    element('b', { text: poll.question }),
+    element('div', { className: 'about', text: kind }),
+    element('ul', {}, ...options));
+}
+
+function placeOf({ latitude, longitude, accuracy }) {
+  const about = accuracy ? `, to ${accuracy} m` : '';
+  return element('div', { className: 'file', text: `📍 ${latitude}, ${longitude}${about}` });
+}
+
+function notice(service) {
+  if (service === 'deleted_photo') return 'The picture was taken away';
+  const [[kind, value]] = Object.entries(service);
+  const words = {
+    new_title: `The title is now “${value}”`,
+    new_photo: 'There is a new picture',
+    pinned: `Message ${value} was pinned`,
+    topic_created: `New topic “${value}”`,
+  };
+  return words[kind] ?? kind;
+}
+
 function bubble(message) {
   const mine = message.from === me && message.via !== 'bot_api';
   const marks = element('div', { className: 'marks' },
     message.silent && element('span', { text: '🔕 silent', title: 'Delivered without a sound' }),
     message.protected && element('span', { text: '🔒 protected', title: 'Cannot be forwarded or saved' }),
     message.link_preview?.is_disabled && element('span', { text: 'no preview' }),
+    message.pinned && element('span', { text: '📌 pinned' }),
+    message.album && element('span', { text: `album …${String(message.album).slice(-4)}`, title: `Album ${message.album}` }),
     message.thread && element('span', { text: `topic ${message.thread}` }),
-    message.edited && element('span', { text: 'edited' }),
+    message.edited && element('span', { text: message.edits > 1 ? `edited ${message.edits} times` : 'edited' }),
     clock(message.date));
   const article = element('article', {},
     element('div', { className: 'author', text: message.author }),
     message.answered && element('div', { className: 'answered', text: `${message.answered.author}: ${message.answered.text}` }),
-    message.media && element('div', { text: `📎 ${message.media.name}` }),
+    message.origin && element('div', { className: 'answered', text: `Forwarded from ${message.origin}` }),
+    message.service && element('div', { className: 'answered', text: notice(message.service) }),
+    !message.caption_above && message.media && attachment(message),
+    message.poll && pollOf(message.poll),
+    message.location && placeOf(message.location),
     element('div', { className: 'words' }, ...format(message.text, message.entities, message.mentions)),
+    message.caption_above && message.media && attachment(message),
     marks);
   const rows = message.buttons.map((row) =>
     element('div', { className: 'row' }, ...row.map((button) => buttonOf(message, button))));

@@ -69,15 +69,18 @@ impl Uploads {
         if self.finished.contains_key(&(user, part.upload)) {
             return Ok(());
         }
+        let is_big = part.total.is_some();
+        // Only small files come with a checksum.
+        let receiver = || if is_big { Receiver::new(keep) } else { Receiver::new(keep).with_md5() };
         let upload = self.coming.entry((user, part.upload)).or_insert_with(|| Upload {
-            receiver: Receiver::new(keep),
+            receiver: receiver(),
             sizes: BTreeMap::new(),
             next: 0,
             waiting: BTreeMap::new(),
             waiting_bytes: 0,
-            is_big: part.total.is_some(),
+            is_big,
         });
-        if upload.is_big != part.total.is_some() {
+        if upload.is_big != is_big {
             return Err("FILE_PARTS_INVALID".to_owned());
         }
         upload.take(number, part.bytes)

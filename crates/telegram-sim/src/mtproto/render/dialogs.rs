@@ -10,7 +10,10 @@ impl View<'_> {
     /// The places that the viewer has, newest first: its private chats, and the chats that it is in.
     pub fn places(&self) -> Vec<Place> {
         let private = self.account().into_iter().flat_map(|account| account.places.iter().copied());
-        let joined = self.world.chats().filter(|chat| chat.member(self.viewer).is_some() && chat.migrated_to.is_none());
+        let joined = self
+            .world
+            .chats()
+            .filter(|chat| chat.member(self.viewer).is_some() && chat.migrated_to.is_none() && !chat.deleted);
         let joined = joined.map(|chat| Place::Chat(chat.id));
         let mut places: Vec<_> = private.chain(joined).map(|place| (self.last_change(place), place)).collect();
         places.sort_by(|a, b| b.cmp(a));

@@ -52,7 +52,9 @@ impl View<'_> {
     /// Access hash, date and data centre of a file.
     fn stored(&self, id: FileId) -> (i64, i32, i32) {
         let file = self.world.files().get(id);
-        file.map_or((0, 0, BOT_DC), |file| (file.access_hash, i32::try_from(file.date).unwrap_or(i32::MAX), file.dc))
+        file.map_or((0, 0, BOT_DC), |file| {
+            (file.access_hash_for(self.viewer), i32::try_from(file.date).unwrap_or(i32::MAX), file.dc)
+        })
     }
 
     /// A photo.
@@ -158,6 +160,7 @@ fn render_poll(poll: &Poll) -> enums::MessageMedia {
     object.public_voters = !poll.anonymous;
     object.multiple_choice = poll.multiple;
     object.quiz = poll.quiz;
+    object.revoting_disabled = !poll.revoting;
     object.close_period = poll.open_period;
     object.close_date = poll.close_date;
     let mut results: types::PollResults = sparse(&[no_flags()]);

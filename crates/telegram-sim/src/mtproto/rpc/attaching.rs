@@ -46,7 +46,7 @@ fn finish(call: &Call<'_>, file: &enums::InputFile) -> Reply<(Content, String)> 
     let content = content.map_err(|error| RpcError::new(400, error))?;
     if let enums::InputFile::File(file) = file
         && !file.md5_checksum.is_empty()
-        && !file.md5_checksum.eq_ignore_ascii_case(&content.md5)
+        && content.md5.as_ref().is_none_or(|md5| !md5.eq_ignore_ascii_case(&file.md5_checksum))
     {
         return Err(RpcError::bad("MD5_CHECKSUM_INVALID"));
     }
@@ -136,8 +136,10 @@ fn known_document(call: &Call<'_>, input: &types::InputMediaDocument) -> Reply<M
 }
 
 fn known_file(call: &Call<'_>, id: i64, access_hash: i64, reference: &[u8], is_photo: bool) -> Reply<Media> {
+    let me = call.me()?;
     let world = call.core.world.lock();
-    let right = |file: &&File| file.access_hash == access_hash && (file.media.kind == MediaKind::Photo) == is_photo;
+    let right =
+        |file: &&File| file.access_hash_for(me) == access_hash && (file.media.kind == MediaKind::Photo) == is_photo;
     let file = world.files().get(id).filter(right).ok_or(RpcError::bad("MEDIA_EMPTY"))?;
     world.files().check_reference(id, reference).map_err(reference_error)?;
     Ok(file.media.clone())
@@ -185,17 +187,12 @@ fn read_poll(input: &types::InputMediaPoll, me: UserId) -> Reply<Poll> {
     let units = u32::try_from(question.text.encode_utf16().count()).unwrap_or(u32::MAX);
     let question_entities = entities_from_api(&question.entities, units, me);
     let options = read_options(&poll.answers)?;
-    let correct = match input.correct_answers.as_deref() {
-        _ if !poll.quiz => None,
-        None | Some([]) => return Err(RpcError::bad("QUIZ_CORRECT_ANSWERS_EMPTY")),
-        Some([one]) => {
-            let known = usize::try_from(*one).ok().filter(|correct| *correct < options.len());
-            Some(known.ok_or(RpcError::bad("QUIZ_CORRECT_ANSWER_INVALID"))?)
-        }
-        Some(_) => return Err(RpcError::bad("QUIZ_CORRECT_ANSWERS_TOO_MUCH")),
-    };
-    if poll.quiz && poll.multiple_choice {
-        return Err(RpcError::bad("QUIZ_MULTIPLE_INVALID"));
+    let given = input.correct_answers.as_deref().unwrap_or_default();
+    let known = |answer: &i32| usize::try_from(*answer).ok().filter(|answer| *answer < options.len());
+    let correct: Option<Vec<usize>> = given.iter().filter(|_| poll.quiz).map(known).collect();
+    let correct = correct.ok_or(RpcError::bad("QUIZ_CORRECT_ANSWER_INVALID"))?;
+    if poll.quiz && correct.is_empty() {
+        return Err(RpcError::bad("QUIZ_CORRECT_ANSWERS_EMPTY"));
     }
     Ok(Poll {
         id: rand::random_range(1..i64::MAX),
@@ -206,6 +203,7 @@ fn read_poll(input: &types::InputMediaPoll, me: UserId) -> Reply<Poll> {
         multiple: poll.multiple_choice,
         quiz: poll.quiz,
         correct,
+        revoting: !poll.revoting_disabled,
         explanation: input.solution.clone().filter(|text| !text.is_empty()),
         open_period: poll.close_period,
         close_date: poll.close_date,
@@ -214,7 +212,7 @@ fn read_poll(input: &types::InputMediaPoll, me: UserId) -> Reply<Poll> {
 }
 
 fn read_options(answers: &[enums::PollAnswer]) -> Reply<Vec<String>> {
-    if !(2..=MAX_OPTIONS).contains(&answers.len()) {
+    if !(1..=MAX_OPTIONS).contains(&answers.len()) {
         return Err(RpcError::bad("POLL_ANSWERS_INVALID"));
     }
     let mut names: Vec<&[u8]> = Vec::new();

@@ -151,10 +151,13 @@ fn delete_messages(call: &Call<'_>, request: &f::DeleteMessages) -> Reply<enums:
     let mut cloud = call.cloud();
     let mut world = call.core.world.lock();
     let chat = call.channel(&world, &request.channel)?;
-    let (id, may_delete_all) = (chat.id, chat.member(me).is_some_and(Member::may_delete));
+    let (id, own) = (chat.id, chat.member(me));
+    let may_delete_all = own.is_some_and(Member::may_delete);
+    let may_delete_own = chat.kind != ChatKind::Channel || own.is_some_and(Member::may_post);
     let place = Place::Chat(id);
-    let foreign = |message: &i32| world.messages().get(place, *message).is_some_and(|known| known.from != me);
-    if !may_delete_all && request.id.iter().any(foreign) {
+    let kept =
+        |message: &i32| world.messages().get(place, *message).is_some_and(|known| known.from != me || !may_delete_own);
+    if !may_delete_all && request.id.iter().any(kept) {
         return Err(RpcError::forbidden("MESSAGE_DELETE_FORBIDDEN"));
     }
     cloud.sync(&world, None);

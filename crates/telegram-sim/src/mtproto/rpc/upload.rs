@@ -71,7 +71,8 @@ fn locate<'w>(call: &Call<'_>, world: &'w State, location: &enums::InputFileLoca
         }
         _ => return Err(RpcError::bad("LOCATION_INVALID")),
     };
-    let file = world.files().get(id).filter(|file| file.access_hash == access_hash);
+    let me = call.me()?;
+    let file = world.files().get(id).filter(|file| file.access_hash_for(me) == access_hash);
     let file = file.ok_or(RpcError::bad("FILE_ID_INVALID"))?;
     world.files().check_reference(id, reference).map_err(reference_error)?;
     if !thumbnail {
