@@ -5,6 +5,7 @@ pub mod bots;
 pub mod caller;
 pub mod changes;
 pub mod channels;
+pub mod dry_run;
 pub mod events;
 pub mod files;
 pub mod health;

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use telegram_sim::world::ChatKind;
+
 use crate::common::TestApp;
 use crate::common::app::id_of;
 
@@ -14,6 +16,7 @@ pub struct Objects {
     account: Uuid,
     task: Uuid,
     file: Uuid,
+    channel: Uuid,
 }
 
 impl Objects {
@@ -50,7 +53,11 @@ impl Objects {
         .unwrap();
         let path = "/api/integrations/files?name=notes.txt";
         let file = app.user.send(app.user.request(reqwest::Method::POST, path).body("notes")).await.ok(201);
-        Self { bot: bot.id, message, login, account, task, file: id_of(&file) }
+        let file = id_of(&file);
+        let chat = crate::told::chat(app, &bot, app.person(&bot), ChatKind::Channel);
+        let body = serde_json::json!({ "via": { "bot_id": bot.id }, "channel": chat });
+        let channel = id_of(&app.user.post("/api/integrations/telegram/channels", &body).await.ok(201));
+        Self { bot: bot.id, message, login, account, task, file, channel }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -59,6 +66,7 @@ impl Objects {
             return pattern.to_owned();
         }
         let kinds = [
+            ("/channels/", self.channel),
             ("/bots/", self.bot),
             ("/messages/", self.message),
             ("/connect/", self.login),
@@ -67,7 +75,7 @@ impl Objects {
             ("/files/", self.file),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
-        pattern.replace("{id}", &id.to_string())
+        pattern.replace("{id}", &id.to_string()).replace("{sender_id}", &self.bot.to_string())
     }
 }
 
