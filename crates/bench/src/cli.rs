@@ -96,6 +96,8 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         rate: u32,
     },
+    /// A user with 10,000 of 100,000 channels: searches and pages
+    Channels,
     /// A day compressed: logins, log-outs, sends, cuts and restarts at random must leave memory, descriptors and rows flat
     Soak {
         /// How long
@@ -115,8 +117,8 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
-            // Not a load on bots: see `logins`, `accounts` and `soak`.
-            Some(Command::Logins | Command::Accounts { .. } | Command::Soak { .. }) => Vec::new(),
+            // Not a load on bots: see `logins`, `accounts`, `channels` and `soak`.
+            Some(Command::Logins | Command::Accounts { .. } | Command::Channels | Command::Soak { .. }) => Vec::new(),
             None => vec![
                 idle(),
                 arrival(100, 8, 20),

@@ -6,6 +6,7 @@
 //! - [`load`], [`client`], [`pace`]: requests at a fixed rate (open loop) or as fast as they are answered (closed loop);
 //! - [`logins`]: from the scan of a QR code to the connected account;
 //! - [`accounts`]: thousands of connected accounts;
+//! - [`channels`]: searches and pages of a user with many channels among many more;
 //! - [`soak`]: everything at random for long, and what must not grow meanwhile;
 //! - [`telegram`], [`ledger`]: the stand-in, and which message arrived when and how often;
 //! - [`system`]: what is measured: the service, or another stack with the same API;
@@ -13,6 +14,7 @@
 //! - [`summary`], [`report`]: percentiles, medians over the repeats, the table and the lines of JSON.
 
 mod accounts;
+mod channels;
 mod cli;
 mod client;
 mod ledger;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::accounts;
+use crate::channels;
 use crate::cli::{Cli, Command, Options};
 use crate::logins;
 use crate::report::{self, Record};
@@ -21,6 +22,9 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
     if let Some(Command::Accounts { count, rate }) = cli.command {
         return accounts::run(&cli.options, count, rate).await;
+    }
+    if matches!(cli.command, Some(Command::Channels)) {
+        return channels::run(&cli.options).await;
     }
     if let Some(Command::Soak { minutes, seed }) = cli.command {
         return soak::run(&cli.options, minutes, seed.unwrap_or_else(rand::random)).await;

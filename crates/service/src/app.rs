@@ -24,6 +24,7 @@ use crate::{
     secrets::Sealer,
     tasks::channels::Look,
     usecases::qr_codes::QrCodes,
+    worker::AllLimits,
 };
 
 /// How many messages go into one commit at most.
@@ -55,6 +56,8 @@ pub struct App {
     pub questions: Arc<Questions>,
     /// Looks at channels and groups.
     pub channels: Look,
+    /// How fast senders send.
+    pub limits: AllLimits,
     /// Takes the updates of bots.
     pub inbox: Inbox,
     /// Knows the secrets of webhooks.
@@ -78,6 +81,7 @@ pub struct Parts {
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
     pub channels: Look,
+    pub limits: AllLimits,
     pub inbox: Inbox,
     pub secrets: Secrets,
     pub files: Files,
@@ -97,6 +101,7 @@ impl App {
             accounts_configured,
             questions,
             channels,
+            limits,
             inbox,
             secrets,
             files,
@@ -114,6 +119,7 @@ impl App {
             qr_codes: QrCodes::default(),
             questions,
             channels,
+            limits,
             inbox,
             secrets,
             files,

@@ -5,7 +5,7 @@
 //! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom; [`changes`]: what is done with
 //!   it afterwards;
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
-//! - [`workers`], [`queues`]: what operators see;
+//! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened;
 //! - [`files`]: what is sent besides text;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
@@ -28,6 +28,7 @@ pub mod retention;
 pub mod senders;
 pub mod tasks;
 pub mod users;
+pub mod waits;
 pub mod workers;
 
 pub use db::{connect, migrate};

@@ -7,13 +7,15 @@ use testdb::TestDb;
 
 /// What the migrations lack of the document, or have beyond it: each with its reason. (The document's own list of extensions lacks
 /// pg_trgm, without which its index on titles cannot be made; so its SQL here has it too.)
-const DEVIATIONS: [(Difference, &str, &str); 29] = {
+const DEVIATIONS: [(Difference, &str, &str); 42] = {
     use Difference::{Extra, Missing};
     const SEALED: &str = "A sealed envelope is wider than the token.";
     const ONCE: &str = "One owner for each bot, account and session: two would fight over it.";
     const STATE: &str = "The state of a sender, why, and since when: a boolean cannot tell them apart.";
     const NAME: &str = "What the platform calls it.";
     const LOGIN: &str = "What logging in and out needs to know of an account.";
+    const CHAT: &str = "What the platform tells of a chat.";
+    const LISTED: &str = "Pages and searches of one user among many.";
     [
         (Missing, "column telegram_bots.bot_token character varying(100) not null", SEALED),
         (Extra, "column telegram_bots.bot_token text not null", SEALED),
@@ -75,6 +77,43 @@ const DEVIATIONS: [(Difference, &str, &str); 29] = {
             Extra,
             "index CREATE UNIQUE INDEX telegram_sessions_telegram_user_id_key ON public.telegram_sessions USING btree (telegram_user_id)",
             ONCE,
+        ),
+        (Extra, "column telegram_channels.is_forum boolean not null default false", CHAT),
+        (Extra, "column telegram_channels.photo text", CHAT),
+        (
+            Extra,
+            "column telegram_channels.search tsvector default to_tsvector('russian'::regconfig, (((title)::text || ' '::text) || COALESCE(username, ''::text)))",
+            LISTED,
+        ),
+        (Extra, "column telegram_channels.slow_mode_seconds integer not null default 0", CHAT),
+        (Extra, "column telegram_channels.status text not null default 'active'::text", STATE),
+        (
+            Extra,
+            "column telegram_channels.status_changed_at timestamp with time zone not null default CURRENT_TIMESTAMP",
+            STATE,
+        ),
+        (Extra, "column telegram_channels.status_reason text", STATE),
+        (Extra, "column telegram_channels.username text", NAME),
+        (
+            Extra,
+            "constraint telegram_channels_status_check CHECK ((status = ANY (ARRAY['active'::text, 'no_sender'::text, 'gone'::text, 'off'::text])))",
+            STATE,
+        ),
+        (Extra, "extension btree_gin", LISTED),
+        (
+            Extra,
+            "index CREATE INDEX telegram_channels_page_idx ON public.telegram_channels USING btree (user_id, id)",
+            LISTED,
+        ),
+        (
+            Extra,
+            "index CREATE INDEX telegram_channels_search_idx ON public.telegram_channels USING gin (((user_id)::bigint), title gin_trgm_ops, username gin_trgm_ops, search)",
+            LISTED,
+        ),
+        (
+            Extra,
+            "index CREATE UNIQUE INDEX telegram_channels_user_chat_key ON public.telegram_channels USING btree (user_id, channel_id)",
+            "The same chat is one row of a user, also when it is connected twice at once.",
         ),
     ]
 };

@@ -6,6 +6,7 @@ pub mod broadcasts;
 pub mod caller;
 pub mod changes;
 pub mod channels;
+pub mod dry_run;
 pub mod events;
 pub mod files;
 pub mod health;

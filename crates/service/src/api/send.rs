@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
 use platform::Priority;
@@ -14,16 +14,18 @@ use uuid::Uuid;
 
 use super::{
     answer,
+    dry_run::{DryRunView, SendQuery},
     message_body::{self, MessageForm},
     openapi::Problem,
 };
 use crate::{
-    Result,
+    Error, Result,
     app::App,
-    http::{IdempotencyKey, Path, upload},
+    http::{IdempotencyKey, Json, Path, Query, upload},
     usecases::{
         Caller, channel_send, channels,
         draft::SendMessage,
+        dry_run,
         send::{self, Sending},
     },
 };
@@ -58,9 +60,11 @@ pub struct AcceptedMessage {
     params(
         ("id" = Uuid, Path, description = "Id of the bot."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -70,10 +74,11 @@ pub async fn send_by_bot(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     request: Request,
 ) -> Result<Response> {
-    accept(&app, &caller, "bot", id, key, request).await
+    accept(&app, &caller, ("bot", id), query, key, request).await
 }
 
 /// Sends a message through an account.
@@ -84,9 +89,11 @@ pub async fn send_by_bot(
     params(
         ("id" = Uuid, Path, description = "Id of the account."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -96,10 +103,11 @@ pub async fn send_by_account(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     request: Request,
 ) -> Result<Response> {
-    accept(&app, &caller, "account", id, key, request).await
+    accept(&app, &caller, ("account", id), query, key, request).await
 }
 
 /// Sends a message to a connected channel or group.
@@ -112,9 +120,11 @@ pub async fn send_by_account(
     params(
         ("id" = Uuid, Path, description = "Id of the channel."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request safely for 24 hours."),
+        SendQuery,
     ),
     request_body(content((SendMessage = "application/json"), (MessageForm = "multipart/form-data"))),
     responses(
+        (status = 200, description = "What would become of it, with `dry_run`.", body = DryRunView),
         (status = 202, description = "Accepted.", body = AcceptedMessage),
         (status = "4XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "See `code`.", body = Problem, content_type = "application/problem+json"),
@@ -124,12 +134,17 @@ pub async fn send_to_channel(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     request: Request,
 ) -> Result<Response> {
     let channel = channels::get(&app, &caller, id).await?;
+    let Query(query) = query?;
     let (draft, attached) = message_body::read(&app, &caller, request).await?;
     let sending = Sending { draft, attached, key: key?.0 };
+    if query.dry_run {
+        return Ok(tried(dry_run::to_channel(&app, &caller, &channel, sending).await?));
+    }
     let (status, body) = channel_send::send(&app, &caller, &channel, sending).await?;
     Ok(answer(status, body))
 }
@@ -137,8 +152,8 @@ pub async fn send_to_channel(
 async fn accept(
     app: &App,
     caller: &Caller,
-    route: &'static str,
-    sender_id: Uuid,
+    (route, sender_id): (&'static str, Uuid),
+    query: Result<Query<SendQuery>>,
     key: Result<IdempotencyKey>,
     request: Request,
 ) -> Result<Response> {
@@ -147,12 +162,17 @@ async fn accept(
         send::require_visible(app, caller, route, sender_id).await?;
     }
     let checked = async {
+        let Query(query) = query?;
         let (draft, attached) = message_body::read(app, caller, request).await?;
         let sending = Sending { draft, attached, key: key?.0 };
-        send::send(app, caller, route, sender_id, sending).await
+        if query.dry_run {
+            return Ok::<_, Error>(tried(dry_run::through_sender(app, caller, route, sender_id, sending).await?));
+        }
+        let (status, body) = send::send(app, caller, route, sender_id, sending).await?;
+        Ok(answer(status, body))
     };
     match checked.await {
-        Ok((status, body)) => Ok(answer(status, body)),
+        Ok(answer) => Ok(answer),
         Err(error) if error.code.status().is_client_error() => {
             // Whether the sender exists is told before what is wrong with the body.
             send::require_visible(app, caller, route, sender_id).await?;
@@ -160,4 +180,8 @@ async fn accept(
         }
         Err(error) => Err(error),
     }
+}
+
+fn tried(run: dry_run::DryRun) -> Response {
+    Json(DryRunView::from(run)).into_response()
 }

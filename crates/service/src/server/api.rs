@@ -21,6 +21,7 @@ use crate::{
     settings::Settings,
     shutdown::Shutdown,
     tasks::channels::Look,
+    worker::AllLimits,
 };
 
 /// What it needs beside the settings.
@@ -60,6 +61,7 @@ pub async fn start(
         accounts_configured,
         questions,
         channels,
+        limits: AllLimits::new(&settings.telegram),
         inbox,
         files,
         public_url: settings.http.public_url.clone(),

@@ -23,7 +23,7 @@ use crate::{
         self, Executor, Kinds,
         channels::{ChannelCheck, ChannelRefresh, Look},
     },
-    worker::{self, Context, Limits, Ownership},
+    worker::{self, AllLimits, Context, Ownership},
 };
 
 /// What comes to the worker from the other parts of the service.
@@ -64,7 +64,7 @@ pub async fn start(
         ownership.clone(),
         common.files.clone(),
     );
-    let bots = TelegramBots::start(shared, common.sealer.clone(), limits(settings), stop.clone());
+    let bots = TelegramBots::start(shared, common.sealer.clone(), AllLimits::new(&settings.telegram).bot, stop.clone());
     let local = Local { worker_id: ownership.worker_id, accounts: accounts.clone(), bots: bots.clone() };
     let questions = Questions::new(pool.clone(), common.sealer.clone(), Some(local));
     let look = Look { questions: questions.clone(), hints: common.hints.clone(), settings: settings.channels.clone() };
@@ -109,7 +109,7 @@ fn accounts(
         sealer: common.sealer.clone(),
         application,
         ownership: ownership.clone(),
-        limits: Limits { sender_per_second: settings.telegram.account_per_second, ..limits(settings) },
+        limits: AllLimits::new(&settings.telegram).account,
         probe_every: settings.telegram.account_probe,
         connects_per_second: settings.telegram.account_connects_per_second,
         peer_flood: settings.telegram.peer_flood,
@@ -140,14 +140,6 @@ fn drive_logins(
     shutdown.tasks.spawn(logins::former::run(drivers));
     tokio::spawn(common.logins.clone().listen(shutdown.soft.clone()));
     tokio::spawn(waits::run(common.pool.clone(), shutdown.soft.clone()));
-}
-
-fn limits(settings: &Settings) -> Limits {
-    Limits {
-        sender_per_second: settings.telegram.bot_per_second,
-        private_chat_per_second: settings.telegram.private_chat_per_second,
-        group_per_minute: settings.telegram.group_per_minute,
-    }
 }
 
 /// Runs background tasks in the name of the worker. What still runs shortly before the hard end is given back.

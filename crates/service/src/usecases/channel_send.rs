@@ -21,17 +21,10 @@ const TRIES: usize = 4;
 
 /// Accepts a message for a channel. Answers with the HTTP status and body, which a repeated request with the same key gets again.
 pub async fn send(app: &App, caller: &Caller, channel: &ChannelRow, sending: Sending) -> Result<(u16, Value)> {
-    if sending.draft.chat_id.is_some() {
-        return Err(Error::invalid_field("/chat_id", "must be left out: the channel is the destination"));
-    }
-    let settings = channel.settings.clone().unwrap_or_else(|| json!({}));
-    let settings = ChannelSettings::read(&settings, None)?;
-    let silent = sending.draft.silent;
-    let mut prepared = match send::prepare(app, caller, channel.id, SenderKind::Any, sending).await? {
+    let prepared = match prepare(app, caller, channel, sending).await? {
         Ready::Repeated(answer) => return Ok(answer),
         Ready::New(prepared) => prepared,
     };
-    add_defaults(&settings, silent, &mut prepared.messages)?;
     // Where a text became several messages, the last one needs most: it has the buttons.
     let message = prepared.messages.last().cloned().ok_or_else(|| Error::internal("a message without parts"))?;
     let content = serde_json::to_value(&message).map_err(Error::internal)?;
@@ -59,6 +52,21 @@ pub(crate) fn add_defaults_to(channel: &ChannelRow, message: &mut Message) -> Re
     let settings = ChannelSettings::read(&settings, None)?;
     message.options.silent |= settings.silent;
     settings.add_footer(message)
+}
+
+/// Checks a message for a channel, and gives it what the channel wants.
+pub(super) async fn prepare(app: &App, caller: &Caller, channel: &ChannelRow, sending: Sending) -> Result<Ready> {
+    if sending.draft.chat_id.is_some() {
+        return Err(Error::invalid_field("/chat_id", "must be left out: the channel is the destination"));
+    }
+    let settings = channel.settings.clone().unwrap_or_else(|| json!({}));
+    let settings = ChannelSettings::read(&settings, None)?;
+    let silent = sending.draft.silent;
+    let mut ready = send::prepare(app, caller, channel.id, SenderKind::Any, sending).await?;
+    if let Ready::New(prepared) = &mut ready {
+        add_defaults(&settings, silent, &mut prepared.messages)?;
+    }
+    Ok(ready)
 }
 
 async fn repeated(app: &App, caller: &Caller, key: Option<&Key>) -> Result<Option<(u16, Value)>> {

@@ -10,6 +10,7 @@ pub mod channel_settings;
 pub mod channels;
 pub mod content;
 pub mod draft;
+pub mod dry_run;
 pub mod files;
 pub mod idempotent;
 pub mod inbound;

@@ -56,8 +56,8 @@ pub struct Sending {
 pub(super) struct Prepared {
     pub messages: Vec<Message>,
     pub key: Option<Key>,
-    priority: Priority,
-    scheduled_at: Option<DateTime<Utc>>,
+    pub priority: Priority,
+    pub scheduled_at: Option<DateTime<Utc>>,
     split: bool,
 }
 
@@ -87,8 +87,7 @@ pub async fn send(
     sending: Sending,
 ) -> Result<(u16, Value)> {
     let kind = if route == "account" { SenderKind::Account } else { SenderKind::Bot };
-    let chat = sending.draft.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?;
-    let through = Through { route, sender_id, channel_id: None, chat: target(chat)? };
+    let through = Through { route, sender_id, channel_id: None, chat: destination(&sending.draft)? };
     let prepared = match prepare(app, caller, sender_id, kind, sending).await? {
         Ready::Repeated(answer) => return Ok(answer),
         Ready::New(prepared) => prepared,
@@ -248,6 +247,11 @@ pub(super) fn check_schedule(at: Option<DateTime<Utc>>) -> Result<Option<DateTim
         return Err(Error::invalid_field("/scheduled_at", "must not be in the past; leave it out to send at once"));
     }
     Ok((at > now).then_some(at))
+}
+
+/// Where a message that goes through a bot or an account is to go.
+pub(super) fn destination(draft: &SendMessage) -> Result<ChatTarget> {
+    target(draft.chat_id.as_ref().ok_or_else(|| Error::invalid_field("/chat_id", "is required"))?)
 }
 
 pub(crate) fn target(chat: &ChatId) -> Result<ChatTarget> {

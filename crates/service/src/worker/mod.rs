@@ -36,7 +36,7 @@ use crate::queue::Hints;
 
 pub use backoff::backoff;
 pub use ownership::Ownership;
-pub use pace::Limits;
+pub use pace::{AllLimits, Limits};
 pub use router::run;
 
 /// How many attempts go into one commit at most.

@@ -4,6 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::settings::TelegramSettings;
+
 /// A sliding window: exact, unlike a bucket that lets twice its size through around a refill.
 #[derive(Debug, Clone)]
 pub struct Pace {
@@ -49,6 +51,32 @@ pub struct Limits {
     pub private_chat_per_second: u32,
     /// Sends per minute to one group (id below zero).
     pub group_per_minute: u32,
+}
+
+/// The limits of every kind of sender.
+#[derive(Debug, Clone, Copy)]
+pub struct AllLimits {
+    /// Of bots.
+    pub bot: Limits,
+    /// Of accounts.
+    pub account: Limits,
+}
+
+impl AllLimits {
+    /// By the settings.
+    pub fn new(settings: &TelegramSettings) -> Self {
+        let bot = Limits {
+            sender_per_second: settings.bot_per_second,
+            private_chat_per_second: settings.private_chat_per_second,
+            group_per_minute: settings.group_per_minute,
+        };
+        Self { bot, account: Limits { sender_per_second: settings.account_per_second, ..bot } }
+    }
+
+    /// Of a kind: `bot` or `account`.
+    pub fn of(&self, kind: &str) -> Limits {
+        if kind == "account" { self.account } else { self.bot }
+    }
 }
 
 impl Limits {

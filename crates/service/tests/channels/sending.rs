@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use telegram_sim::bot_api::{Fault, FaultAction};
+use telegram_sim::world::{Member, MemberStatus};
 
 use crate::common::app::{MESSAGES, TestApp, id_of};
 use crate::common::eventually;
-use crate::stage::{CHANNELS, channel, connect, via_bot, wait};
+use crate::stage::{CHANNELS, channel, connect, set, via_bot, wait};
 
 #[tokio::test]
 async fn a_message_goes_out_in_order_and_says_who_sent_it() {
@@ -121,4 +122,42 @@ async fn a_message_of_a_channel_is_sent_again_by_whoever_may_then() {
     let sent = app.until(lost, "sent").await;
     assert_eq!(sent["sender_id"], json!(bots[1].id));
     assert_eq!(app.arrived("lost"), 1);
+}
+
+#[tokio::test]
+async fn what_would_become_of_a_message_is_told_without_storing_it() {
+    let app = TestApp::start().await;
+    let bots = [app.connect_bot().await, app.connect_bot().await];
+    let news = connect(&app, &bots[0], channel(&app, "News", &[&bots[0], &bots[1]])).await;
+    let try_channel = async |body: Value| app.user.post(&format!("{}?dry_run=true", news.send_path()), &body).await;
+    let run = try_channel(json!({ "text": "<b>x</b>", "parse_mode": "HTML" })).await.ok(200);
+    assert_eq!((&run["ok"], &run["problems"], &run["waits"]), (&json!(true), &json!([]), &json!([])), "{run}");
+    assert_eq!((&run["sender"]["id"], &run["chat"]["title"]), (&json!(bots[0].id), &json!("News")));
+    assert_eq!((&run["rights"]["post"], &run["standing"]), (&json!(true), &json!("administrator")));
+    assert_eq!((&run["content"]["text"], run["expected_at"].is_string()), (&json!("x"), true));
+    let later = chrono::Utc::now() + chrono::TimeDelta::hours(2);
+    let run = try_channel(json!({ "text": "x", "scheduled_at": later })).await.ok(200);
+    assert_eq!(run["waits"][0]["reason"], "scheduled", "{run}");
+    try_channel(json!({ "text": "" })).await.problem(400, "invalid_body");
+    for bot in &bots {
+        set(&app, news.chat, bot.telegram_id, Member::new(MemberStatus::Kicked));
+    }
+    let run = try_channel(json!({ "text": "x" })).await.ok(200);
+    assert_eq!((&run["ok"], &run["problems"][0]["code"]), (&json!(false), &json!("kicked_from_chat")), "{run}");
+    assert_eq!(run["expected_at"], Value::Null);
+    news.check(&app).await;
+    let run = try_channel(json!({ "text": "x" })).await.ok(200);
+    assert_eq!((&run["sender"], &run["problems"][0]["code"]), (&Value::Null, &json!("no_sender")), "{run}");
+
+    let try_bot = async |body: Value| app.user.post(&format!("{}?dry_run=true", bots[0].send_path()), &body).await;
+    let person = app.person(&bots[0]);
+    let run = try_bot(json!({ "chat_id": person, "text": "x" })).await.ok(200);
+    assert_eq!((&run["ok"], &run["chat"]["type"]), (&json!(true), &json!("person")), "{run}");
+    let run = try_bot(json!({ "chat_id": "@nobody_has_this", "text": "x" })).await.ok(200);
+    assert_eq!(run["problems"][0]["code"], "chat_not_found");
+    app.user.patch(&bots[0].path(), &json!({ "is_active": false })).await.ok(200);
+    let run = try_bot(json!({ "chat_id": person, "text": "x" })).await.ok(200);
+    assert_eq!(run["problems"][0]["code"], "sender_inactive");
+    assert!(app.user.list(MESSAGES).await.is_empty());
+    assert_eq!(app.calls("sendMessage"), 0);
 }

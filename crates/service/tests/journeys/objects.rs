@@ -3,6 +3,8 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use telegram_sim::world::ChatKind;
+
 use crate::common::TestApp;
 use crate::common::app::id_of;
 
@@ -15,6 +17,7 @@ pub struct Objects {
     task: Uuid,
     broadcast: Uuid,
     file: Uuid,
+    channel: Uuid,
 }
 
 impl Objects {
@@ -52,7 +55,7 @@ impl Objects {
         let broadcast = Uuid::now_v7();
         sqlx::query(
             "INSERT INTO broadcasts (id, user_id, status, content, total, finished_at)
-             VALUES ($1, 7, 'done', '{\"text\": \"hi\"}', 0, now())",
+             VALUES ($1, 7, 'done', '{\"kind\": \"text\", \"text\": \"hi\"}', 0, now())",
         )
         .bind(broadcast)
         .execute(&app.pool)
@@ -60,7 +63,11 @@ impl Objects {
         .unwrap();
         let path = "/api/integrations/files?name=notes.txt";
         let file = app.user.send(app.user.request(reqwest::Method::POST, path).body("notes")).await.ok(201);
-        Self { bot: bot.id, message, login, account, task, broadcast, file: id_of(&file) }
+        let file = id_of(&file);
+        let chat = crate::told::chat(app, &bot, app.person(&bot), ChatKind::Channel);
+        let body = serde_json::json!({ "via": { "bot_id": bot.id }, "channel": chat });
+        let channel = id_of(&app.user.post("/api/integrations/telegram/channels", &body).await.ok(201));
+        Self { bot: bot.id, message, login, account, task, broadcast, file, channel }
     }
 
     /// The pattern of a route with the id of the object that it is about.
@@ -69,6 +76,7 @@ impl Objects {
             return pattern.to_owned();
         }
         let kinds = [
+            ("/channels/", self.channel),
             ("/bots/", self.bot),
             ("/messages/", self.message),
             ("/connect/", self.login),
@@ -78,7 +86,7 @@ impl Objects {
             ("/files/", self.file),
         ];
         let (_, id) = kinds.iter().find(|(part, _)| pattern.contains(part)).expect("an object for every route");
-        pattern.replace("{id}", &id.to_string())
+        pattern.replace("{id}", &id.to_string()).replace("{sender_id}", &self.bot.to_string())
     }
 }
 

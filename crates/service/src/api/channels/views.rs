@@ -27,7 +27,7 @@ pub struct ChannelView {
     link: Option<String>,
     /// `channel`, or `group` (basic groups, supergroups and forums).
     #[serde(rename = "type")]
-    #[schema(example = "channel")]
+    #[schema(value_type = super::ChannelType)]
     kind: String,
     /// `active`, `no_sender` (what is queued waits until somebody can send), `gone` or `off`.
     #[schema(value_type = ChannelStatus)]

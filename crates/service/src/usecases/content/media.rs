@@ -14,7 +14,7 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 /// What the Bot API takes in one request.
-const MOST_THROUGH_BOT: u64 = 50 * MIB;
+pub const MOST_THROUGH_BOT: u64 = 50 * MIB;
 /// What Telegram takes from an account: 4000 parts of 512 KiB.
 const MOST_THROUGH_ACCOUNT: u64 = 4000 * 512 * 1024;
 /// What Telegram takes as a photo.
