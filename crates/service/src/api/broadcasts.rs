@@ -296,7 +296,7 @@ pub async fn create(
 ) -> Result<Response> {
     let hash = body_hash("broadcasts", &body);
     let create = async { broadcasts::create(&app, &caller, convert(body)?).await };
-    let (status, body) = idempotent(&app, &caller, key.0.as_deref(), &hash, create).await?;
+    let (status, body) = Box::pin(idempotent(&app, &caller, key.0.as_deref(), &hash, create)).await?;
     Ok(answer(status, body))
 }
 

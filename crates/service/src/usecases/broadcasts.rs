@@ -329,7 +329,9 @@ pub async fn correct(app: &App, caller: &Caller, id: Uuid, draft: &SendMessage) 
     for target in &targets {
         feeder::message_of(&template, target).map_err(|error| {
             let mut error = within(error, "the targets");
-            error.fields.iter_mut().for_each(|field| field.pointer = "/message".to_owned());
+            for field in &mut error.fields {
+                "/message".clone_into(&mut field.pointer);
+            }
             error
         })?;
     }

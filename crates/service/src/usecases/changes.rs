@@ -294,7 +294,7 @@ pub(crate) async fn change_at_telegram(
     let answer = questions.ask(before.sender_id, &question, ASK_WITHIN).await;
     let refusal = match answer {
         Ok(Answer::Done) => return Ok(()),
-        Ok(Answer::Refused { code, description, .. }) => refused(&code, description),
+        Ok(Answer::Refused { code, description, .. }) => refused(&code, &description),
         Ok(_) => Error::internal("a change was asked for, and something else was answered"),
         Err(error) => error,
     };
@@ -335,7 +335,7 @@ fn entry<'a>(action: &'a str, before: &MessageRow, after: &MessageRow) -> Change
 }
 
 /// What Telegram's refusal means for the caller.
-fn refused(code: &str, description: String) -> Error {
+fn refused(code: &str, description: &str) -> Error {
     match code {
         "message_not_found" => {
             Error::new(Code::MessageGone, format!("Telegram has no such message any more: {description}"))

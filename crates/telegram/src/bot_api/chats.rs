@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    fn chat(kind: &str, permissions: Option<Value>) -> FullChat {
+    fn chat(kind: &str, permissions: &Value) -> FullChat {
         serde_json::from_value(json!({ "id": -5, "type": kind, "title": "Chat", "permissions": permissions })).unwrap()
     }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_administrator_of_a_channel_needs_the_right_to_post() {
-        let channel = chat("channel", None);
+        let channel = chat("channel", &Value::Null);
         let with = member("administrator", &json!({ "can_post_messages": true, "can_edit_messages": true }));
         let rights = with.rights(&channel);
         assert!(rights.may_send_media() && rights.edit && rights.pin && !rights.delete);
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn members_of_a_group_may_what_the_group_allows() {
-        let group = chat("supergroup", Some(json!({ "can_send_messages": true, "can_send_photos": true })));
+        let group = chat("supergroup", &json!({ "can_send_messages": true, "can_send_photos": true }));
         let rights = member("member", &json!({})).rights(&group);
         assert_eq!(rights.send, [SendKind::Text, SendKind::Photo, SendKind::Location]);
         assert!(member("administrator", &json!({})).rights(&group).may_send_media());
