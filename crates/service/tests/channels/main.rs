@@ -9,6 +9,7 @@ mod common;
 #[expect(dead_code, reason = "the stories of accounts use more of it")]
 mod people;
 
+mod broadcasts;
 mod changes;
 mod connecting;
 mod failover;
