@@ -18,7 +18,7 @@ use crate::error::{Code, Error};
 
 /// The parts of a form, as they come.
 pub struct Form {
-    form: Multipart<'static>,
+    parts: Multipart<'static>,
     pace: Pace,
     limits: BodyLimits,
 }
@@ -46,14 +46,14 @@ impl Form {
         let boundary = multer::parse_boundary(content_type).map_err(|error| refuse(&error))?;
         let limits = request.extensions().get::<BodyLimits>().copied().unwrap_or_default();
         let pace = Pace::default();
-        let form = Multipart::new(Paced::new(request.into_body(), pace.clone()), boundary);
-        Ok(Self { form, pace, limits })
+        let parts = Multipart::new(Paced::new(request.into_body(), pace.clone()), boundary);
+        Ok(Self { parts, pace, limits })
     }
 
     /// The next part.
     pub async fn next(&mut self) -> Result<Option<Part>, Error> {
         self.pace.is_file.store(false, Ordering::Relaxed);
-        let next = tokio::time::timeout(self.limits.time, self.form.next_field()).await;
+        let next = tokio::time::timeout(self.limits.time, self.parts.next_field()).await;
         let Some(field) = next.map_err(|_| late(self.limits))?.map_err(|error| refuse(&error))? else {
             return Ok(None);
         };

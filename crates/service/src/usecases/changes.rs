@@ -278,7 +278,7 @@ async fn change_sent(app: &App, caller: &Caller, before: MessageRow, change: Sen
     let answer = app.questions.ask(before.sender_id, &question, ASK_WITHIN).await;
     let refusal = match answer {
         Ok(Answer::Done) => return finish(app, caller, before, &done).await,
-        Ok(Answer::Refused { code, description, .. }) => refused(&code, description),
+        Ok(Answer::Refused { code, description, .. }) => refused(&code, &description),
         Ok(_) => Error::internal("a change was asked for, and something else was answered"),
         Err(error) => error,
     };
@@ -319,7 +319,7 @@ fn entry<'a>(action: &'a str, before: &MessageRow, after: &MessageRow) -> Change
 }
 
 /// What Telegram's refusal means for the caller.
-fn refused(code: &str, description: String) -> Error {
+fn refused(code: &str, description: &str) -> Error {
     match code {
         "message_not_found" => {
             Error::new(Code::MessageGone, format!("Telegram has no such message any more: {description}"))

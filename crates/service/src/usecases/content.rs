@@ -52,7 +52,7 @@ pub async fn messages(draft: &mut SendMessage, kind: SenderKind, shelf: &mut She
         buttons: std::mem::take(&mut draft.buttons),
     };
     if only == "text" {
-        return texts(draft, options);
+        return texts(draft, &options);
     }
     let caption =
         TextDraft { text: draft.caption.take(), parse_mode: draft.parse_mode.take(), entities: draft.entities.take() };
@@ -161,7 +161,7 @@ pub fn parse_caption(draft: TextDraft, at: &str) -> Result<Text> {
     }
 }
 
-fn texts(draft: &mut SendMessage, options: Options) -> Result<Vec<Message>> {
+fn texts(draft: &mut SendMessage, options: &Options) -> Result<Vec<Message>> {
     let split = draft.split.unwrap_or_default();
     let max = if split { MAX_MESSAGE * MOST_PARTS } else { MAX_MESSAGE };
     let text =

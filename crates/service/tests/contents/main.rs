@@ -10,6 +10,7 @@ mod common;
 mod people;
 
 mod changes;
+mod channels;
 mod files;
 mod kinds;
 mod refusals;
