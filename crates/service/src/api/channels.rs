@@ -235,7 +235,7 @@ pub async fn list(
         statuses: super::statuses(&STATUSES, query.status)?,
         sender_id: query.sender_id,
         settings: json_filter("settings", query.settings)?,
-        query: query.q.map(search).transpose()?,
+        query: query.q.as_deref().map(search).transpose()?,
         from: query.from,
         to: query.to,
     };
@@ -244,10 +244,10 @@ pub async fn list(
     Ok(Json(Page::new(rows, query.limit, |row| row.id).map(ChannelView::from)))
 }
 
-fn search(text: String) -> Result<String> {
-    let text = text.trim().to_owned();
+fn search(text: &str) -> Result<String> {
+    let text = text.trim();
     if (MIN_QUERY..=MAX_QUERY).contains(&text.chars().count()) {
-        return Ok(text);
+        return Ok(text.to_owned());
     }
     Err(Error::invalid_parameter("q", format!("must have {MIN_QUERY} to {MAX_QUERY} characters")))
 }

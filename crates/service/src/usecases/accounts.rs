@@ -108,7 +108,9 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     record(&mut tx, caller, change(id, "account.disconnect", Some(public(&row)), None)).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
-    wake.into_iter().for_each(|sender| app.hints.give(Hint::Work(sender)));
+    for sender in wake {
+        app.hints.give(Hint::Work(sender));
+    }
     Ok(())
 }
 

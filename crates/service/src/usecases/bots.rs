@@ -284,7 +284,9 @@ pub async fn disconnect(app: &App, caller: &Caller, id: Uuid) -> Result<()> {
     record(&mut tx, caller, change).await?;
     tx.commit().await?;
     app.hints.give(Hint::Changed(id));
-    wake.into_iter().for_each(|sender| app.hints.give(Hint::Work(sender)));
+    for sender in wake {
+        app.hints.give(Hint::Work(sender));
+    }
     if let Some(token) = token {
         tokio::spawn(remove_webhook(app.bot_api.clone(), token, id));
     }

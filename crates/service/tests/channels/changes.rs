@@ -160,6 +160,10 @@ async fn what_an_account_is_told_of_its_chats_shows() {
     assert_eq!(lost.data["data"]["sender_id"], json!(account.id));
     news.until(&app, "without a sender", |channel| channel["status"] == "no_sender").await;
 
+    app.sim.world().lock().rename_chat(news.chat, "Renamed", account.person.id);
+    let told = until(&mut events, &news, "channel.renamed").await;
+    assert_eq!(told.data["data"]["title"], "Renamed");
+
     let group = connect(basic_group(&app, account.person.id)).await;
     let supergroup = app.sim.world().lock().migrate_group(group.chat).unwrap();
     assert_eq!(group.check(&app).await["channel_id"], json!(supergroup));

@@ -185,3 +185,32 @@ async fn an_account_connects_by_name_id_and_invite_link_and_joins_when_asked() {
     set(&app, own, account.person.id, Member::new(MemberStatus::Kicked));
     try_connect(&app.user, &via, own).await.problem(422, "chat_forbidden");
 }
+
+#[tokio::test]
+async fn an_invite_link_opens_a_private_chat_to_an_account() {
+    let app = start().await;
+    let account = connected(&app).await;
+    let via = json!({ "account_id": account.id });
+    for (kind, joined) in [(ChatKind::Supergroup, 201), (ChatKind::Channel, 422)] {
+        let id = chat(&app, kind, "Private", None, &[]);
+        let link = app.sim.world().lock().new_invite(id).unwrap();
+        let problem = try_connect(&app.user, &via, link.clone()).await.problem(422, "not_member");
+        assert!(problem["detail"].as_str().unwrap().contains("`join`"), "{problem}");
+        let join = json!({ "via": via, "channel": link, "join": true });
+        let answer = app.user.post(CHANNELS, &join).await;
+        if joined == 201 {
+            let shown = answer.ok(201);
+            assert_eq!(shown["channel_id"], json!(id));
+            // It is in there now: the link alone will do.
+            assert_eq!(id_of(&try_connect(&app.user, &via, link.clone()).await.ok(200)), id_of(&shown));
+        } else {
+            // Subscribers do not post.
+            let problem = answer.problem(422, "chat_forbidden");
+            assert!(problem["detail"].as_str().unwrap().contains("administrator with the right to post"), "{problem}");
+        }
+        app.sim.world().lock().revoke_invite(id);
+        let problem = try_connect(&app.user, &via, link).await.problem(422, "chat_not_found");
+        assert!(problem["detail"].as_str().unwrap().contains("new one"), "{problem}");
+    }
+    try_connect(&app.user, &via, "https://t.me/+AbCdEfGhIjKlMnOp").await.problem(422, "chat_not_found");
+}

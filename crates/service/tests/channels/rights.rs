@@ -11,7 +11,7 @@ use crate::stage::{Connected, admin, chat, sender_of, set, try_connect};
 struct Case {
     what: &'static str,
     kind: ChatKind,
-    member: Option<Member>,
+    member: Member,
     /// Members may write; slow mode in seconds.
     chat: (bool, u32),
     standing: &'static str,
@@ -22,16 +22,16 @@ struct Case {
 const EVERYTHING: &[&str] = &["post", "media", "polls", "edit", "delete", "pin"];
 const IN_A_GROUP: &[&str] = &["post", "media", "polls"];
 
-fn administrator(rights: Rights) -> Option<Member> {
-    Some(Member { rights, ..Member::new(MemberStatus::Administrator) })
+fn administrator(rights: Rights) -> Member {
+    Member { rights, ..Member::new(MemberStatus::Administrator) }
 }
 
-fn restricted(permissions: Permissions) -> Option<Member> {
-    Some(Member { permissions, ..Member::new(MemberStatus::Restricted) })
+fn restricted(permissions: Permissions) -> Member {
+    Member { permissions, ..Member::new(MemberStatus::Restricted) }
 }
 
-fn is(status: MemberStatus) -> Option<Member> {
-    Some(Member::new(status))
+fn is(status: MemberStatus) -> Member {
+    Member::new(status)
 }
 
 fn none() -> Rights {
@@ -57,7 +57,7 @@ fn matrix() -> Vec<Case> {
     let text_only = Permissions { messages: true, ..Permissions::NONE };
     vec![
         channel("creator", is(MemberStatus::Creator), "creator", Ok(EVERYTHING)),
-        channel("admin with all rights", Some(admin()), "administrator", Ok(EVERYTHING)),
+        channel("admin with all rights", admin(), "administrator", Ok(EVERYTHING)),
         channel(
             "admin who may only post",
             administrator(Rights { post: true, ..none() }),
@@ -70,18 +70,15 @@ fn matrix() -> Vec<Case> {
             "administrator",
             Err("chat_forbidden"),
         ),
+        channel("left", is(MemberStatus::Left), "left", Err("not_member")),
         channel("banned", is(MemberStatus::Kicked), "banned", Err("chat_forbidden")),
         group("creator", is(MemberStatus::Creator), "creator", Ok(EVERYTHING)),
-        group(
-            "admin with all rights",
-            Some(admin()),
-            "administrator",
-            Ok(&["post", "media", "polls", "delete", "pin"]),
-        ),
+        group("admin with all rights", admin(), "administrator", Ok(&["post", "media", "polls", "delete", "pin"])),
         group("admin without any right", administrator(none()), "administrator", Ok(IN_A_GROUP)),
         group("member", is(MemberStatus::Member), "member", Ok(IN_A_GROUP)),
         group("restricted to text", restricted(text_only), "restricted", Ok(&["post"])),
         group("muted", is(MemberStatus::Restricted), "restricted", Err("chat_forbidden")),
+        group("left", is(MemberStatus::Left), "left", Err("not_member")),
         group("banned", is(MemberStatus::Kicked), "banned", Err("chat_forbidden")),
         Case {
             chat: (false, 0),
@@ -91,7 +88,7 @@ fn matrix() -> Vec<Case> {
             chat: (false, 0),
             ..group(
                 "admin of a closed group",
-                Some(admin()),
+                admin(),
                 "administrator",
                 Ok(&["post", "media", "polls", "delete", "pin"]),
             )
@@ -104,9 +101,7 @@ fn matrix() -> Vec<Case> {
 fn make(app: &TestApp, case: &Case, user: i64, nth: usize) -> i64 {
     let id = chat(app, case.kind, case.what, Some(&format!("chat_number_{user}_{nth}")), &[]);
     app.sim.world().lock().change_chat(id, |chat| (chat.members_may_send, chat.slow_mode) = case.chat);
-    if let Some(member) = &case.member {
-        set(app, id, user, member.clone());
-    }
+    set(app, id, user, case.member.clone());
     id
 }
 
@@ -163,19 +158,4 @@ async fn every_standing_of_an_account() {
     let before = app.sim.world().lock().messages().find(&telegram_sim::world::Filter::default()).count();
     assert_eq!(before, 0);
     go_through(&app, &via, account.person.id).await;
-}
-
-#[tokio::test]
-async fn who_left_is_told_to_come_back() {
-    let app = start().await;
-    let (account, bot) = (connected(&app).await, app.connect_bot().await);
-    for (via, user) in
-        [(json!({ "bot_id": bot.id }), bot.telegram_id), (json!({ "account_id": account.id }), account.person.id)]
-    {
-        for (nth, kind) in [ChatKind::Channel, ChatKind::Supergroup].into_iter().enumerate() {
-            let name = format!("left_{user}_{nth}");
-            chat(&app, kind, "Left", Some(&name), &[(user, Member::new(MemberStatus::Left))]);
-            try_connect(&app.user, &via, format!("@{name}")).await.problem(422, "not_member");
-        }
-    }
 }

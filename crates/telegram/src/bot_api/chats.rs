@@ -68,10 +68,11 @@ impl Permissions {
 
 /// A `ChatMember` of any status.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent rights, as Telegram has them")]
 struct Member {
     status: String,
-    #[serde(default)]
-    is_member: bool,
+    #[serde(default, rename = "is_member")]
+    inside: bool,
     #[serde(default)]
     can_post_messages: bool,
     #[serde(default)]
@@ -91,7 +92,7 @@ impl Member {
             "creator" => Standing::Creator,
             "administrator" => Standing::Administrator,
             "member" => Standing::Member,
-            "restricted" if self.is_member => Standing::Restricted,
+            "restricted" if self.inside => Standing::Restricted,
             "kicked" => Standing::Banned,
             _ => Standing::Left,
         }

@@ -121,6 +121,9 @@ async fn hand_over(
         .await
 }
 
+/// Owner, state and reason before, whether it is switched on, whether anybody can send, whether the chat is gone, and why nobody can.
+type Shown = (i32, String, Option<String>, Option<bool>, bool, bool, Option<String>);
+
 struct Standing {
     status: String,
     reason: Option<String>,
@@ -141,8 +144,7 @@ async fn show(db: &mut PgConnection, channel_id: Uuid, failover: Duration) -> Re
                  WHERE cs.channel_id = c.id ORDER BY cs.position, cs.sender_id LIMIT 1) AS reason
          FROM telegram_channels c WHERE c.id = $1"
     );
-    type Row = (i32, String, Option<String>, Option<bool>, bool, bool, Option<String>);
-    let found: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+    let found: Option<Shown> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(channel_id)
         .bind(failover.as_secs_f64())
         .fetch_optional(&mut *db)

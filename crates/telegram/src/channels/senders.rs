@@ -131,6 +131,9 @@ pub struct Change {
     pub obstacle: Option<(String, String)>,
 }
 
+/// State and rights before, the kind of the sender, and whether a message of it was refused lately.
+type Before = (String, Option<Json<Rights>>, Option<String>, bool);
+
 /// Keeps what was found of a sender in a channel; returns what is new.
 pub async fn keep(
     db: &mut PgConnection,
@@ -139,7 +142,7 @@ pub async fn keep(
     found: &Found<'_>,
     cause: Cause,
 ) -> Result<Option<Change>, sqlx::Error> {
-    let before: Option<(String, Option<Json<Rights>>, Option<String>, bool)> = sqlx::query_as(
+    let before: Option<Before> = sqlx::query_as(
         "SELECT cs.state, cs.rights, s.kind, COALESCE(cs.refused_at > now() - make_interval(secs => $3), FALSE)
          FROM channel_senders cs LEFT JOIN senders s ON s.id = cs.sender_id
          WHERE cs.channel_id = $1 AND cs.sender_id = $2 FOR UPDATE OF cs",

@@ -211,12 +211,12 @@ impl Keeper {
             };
             match next {
                 Ok(batch) => {
-                    let mut changed = BTreeSet::new();
+                    let mut to_look_at = BTreeSet::new();
                     for event in &batch.events {
                         match event {
                             Event::NewMessage(message) => self.strangers.meet(message.chat.get()),
                             Event::Membership { chat, .. } | Event::ChatChanged { chat } => {
-                                let _ = changed.insert(chat.get());
+                                let _ = to_look_at.insert(chat.get());
                             }
                             Event::Migrated { from, to } => self.moved(from.get(), to.get()),
                             Event::Edited(_) | Event::Deleted { .. } | Event::Sent { .. } => {}
@@ -227,8 +227,8 @@ impl Keeper {
                     if !events.is_empty() && !Box::pin(self.store(&stop, events, batch.moved)).await {
                         return;
                     }
-                    if !changed.is_empty() {
-                        Box::pin(self.look_at(changed)).await;
+                    if !to_look_at.is_empty() {
+                        Box::pin(self.look_at(to_look_at)).await;
                     }
                 }
                 Err(problem) if problem.is_dead() => {

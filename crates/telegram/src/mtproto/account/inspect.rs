@@ -62,18 +62,20 @@ impl Account {
         };
         let channel = tl::types::InputChannel { channel_id: peer.channel_id, access_hash: peer.access_hash }.into();
         match self.call(&tl::functions::channels::JoinChannel { channel }).await {
-            Ok(joined) => Ok(self.learn_joined(&joined)),
-            Err(error) if error.is("USER_ALREADY_PARTICIPANT") => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(joined) => self.learn_joined(&joined),
+            Err(error) if error.is("USER_ALREADY_PARTICIPANT") => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     async fn join_by_invite(&self, hash: &str) -> Result<(), Problem> {
         match self.call(&tl::functions::messages::ImportChatInvite { hash: hash.to_owned() }).await {
-            Ok(joined) => Ok(self.learn_joined(&joined)),
-            Err(error) if error.is("USER_ALREADY_PARTICIPANT") => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(joined) => self.learn_joined(&joined),
+            Err(error) if error.is("USER_ALREADY_PARTICIPANT") => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     fn learn_joined(&self, joined: &tl::enums::messages::ChatInviteJoinResult) {
@@ -161,7 +163,7 @@ impl Account {
         if let Some(id) = PeerId::channel(to.channel_id)
             && self.session().known_peer(id).is_none()
         {
-            self.session().learn([CachedPeer::with_hash(id, to.access_hash)].into_iter());
+            self.session().learn([CachedPeer::with_hash(id, to.access_hash)]);
         }
         let info = Box::pin(self.channel_info(to.channel_id, to.access_hash)).await?;
         Ok(ChatInfo { former_id: PeerId::group(from).map(PeerId::get), ..info })
