@@ -145,6 +145,34 @@ async fn a_move_is_found_when_the_group_is_looked_at_or_connected_again() {
 }
 
 #[tokio::test]
+async fn a_move_that_many_find_at_once_is_one_and_a_supergroup_that_was_connected_takes_over() {
+    let app = TestApp::start().await;
+    let bots = [app.connect_bot().await, app.connect_bot().await];
+    let members = bots.each_ref().map(|bot| (bot.telegram_id, Member::new(MemberStatus::Member)));
+    let group = connect(&app, &bots[0], chat(&app, ChatKind::Group, "Group", None, &members)).await;
+    group.add(&app, &json!({ "bot_id": bots[1].id })).await;
+    let supergroup = app.sim.world().lock().migrate_group(group.chat).unwrap();
+    futures::future::join_all((0..4).map(|_| group.check(&app))).await;
+    let shown = has_moved(&app, &group, supergroup).await;
+    assert_eq!((&shown["status"], shown["senders"].as_array().unwrap().len()), (&json!("active"), 2), "{shown}");
+
+    // The other way round: the supergroup is a row of its own before the move is known.
+    let group = connect(&app, &bots[0], chat(&app, ChatKind::Group, "Other", None, &members)).await;
+    let later = json!({ "text": "later", "scheduled_at": chrono::Utc::now() + chrono::TimeDelta::hours(1) });
+    let waiting = group.send_body(&app, &later).await;
+    let supergroup = app.sim.world().lock().migrate_group(group.chat).unwrap();
+    let row = connect(&app, &bots[1], supergroup).await;
+    assert_eq!(app.user.post(&format!("{}/check", group.path()), &json!({})).await.status, 200);
+    let (old, new) = (group.now(&app).await, row.now(&app).await);
+    assert_eq!((&old["status"], &new["status"]), (&json!("gone"), &json!("active")), "{old} {new}");
+    assert!(old["status_reason"].as_str().unwrap().contains(&row.id.to_string()), "{old}");
+    assert_eq!(new["senders"].as_array().unwrap().len(), 2, "{new}");
+    let message = app.message(waiting).await;
+    assert_eq!((&message["channel_id"], &message["chat_id"]), (&json!(row.id), &json!(supergroup)));
+    app.change(waiting, "cancel").await;
+}
+
+#[tokio::test]
 async fn what_an_account_is_told_of_its_chats_shows() {
     let app = start_with(&[]).await;
     let account = connected(&app).await;

@@ -38,8 +38,11 @@ pub async fn move_row(
             .bind(to)
             .fetch_optional(&mut *db)
             .await?;
-    if let Some(other) = taken {
-        return merge(db, channel_id, user_id, other).await;
+    match taken {
+        // Somebody else was told, too, and has moved it.
+        Some(other) if other == channel_id => return Ok(()),
+        Some(other) => return merge(db, channel_id, user_id, other).await,
+        None => {}
     }
     sqlx::query("UPDATE telegram_channels SET channel_id = $2, type = 'group' WHERE id = $1")
         .bind(channel_id)
@@ -79,7 +82,7 @@ async fn merge(db: &mut PgConnection, channel_id: Uuid, user_id: i32, other: Uui
     sqlx::query("DELETE FROM channel_senders WHERE channel_id = $1").bind(channel_id).execute(&mut *db).await?;
     let reason = format!("The group became the supergroup that is connected as {other}.");
     sqlx::query(
-        "UPDATE telegram_channels SET status = 'gone', status_reason = $2, status_changed_at = now(), is_active = FALSE
+        "UPDATE telegram_channels SET status = 'gone', status_reason = $2, status_changed_at = now()
          WHERE id = $1",
     )
     .bind(channel_id)

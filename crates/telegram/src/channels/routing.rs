@@ -135,7 +135,7 @@ async fn show(db: &mut PgConnection, channel_id: Uuid, failover: Duration) -> Re
     let sql = format!(
         "WITH candidates AS ({CANDIDATES})
          SELECT c.user_id, c.status, c.status_reason, c.is_active, EXISTS (SELECT 1 FROM candidates) AS has_sender,
-                COALESCE((SELECT bool_and(cs.state = 'gone') FROM channel_senders cs WHERE cs.channel_id = c.id), FALSE) AS gone,
+                COALESCE((SELECT bool_and(cs.state = 'gone') FROM channel_senders cs WHERE cs.channel_id = c.id), c.status = 'gone') AS gone,
                 (SELECT CASE
                      WHEN cs.state <> 'ok' THEN cs.reason
                      WHEN s.id IS NULL THEN 'The sender is not connected any more.'
@@ -155,7 +155,8 @@ async fn show(db: &mut PgConnection, channel_id: Uuid, failover: Duration) -> Re
     } else if has_sender {
         (ChannelStatus::Active, None)
     } else if gone {
-        (ChannelStatus::Gone, reason)
+        // What is gone and has no senders any more stays so, for the reason that is known.
+        (ChannelStatus::Gone, reason.or_else(|| reason_before.clone()))
     } else {
         (ChannelStatus::NoSender, Some(reason.unwrap_or_else(|| "The channel has no sender: add one.".to_owned())))
     };
