@@ -27,6 +27,8 @@ const TOGETHER: usize = 20;
 /// How long nothing is asked while it is watched; longer than the period of the probes.
 const WATCHED: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(3);
+/// How many messages each account is told, for what that leaves behind.
+const TOLD: usize = 30;
 /// How long messages are sent, if the options do not say.
 const SEND_SECS: u32 = 20;
 
@@ -64,6 +66,10 @@ async fn measure(options: &Options, service: &mut Service, sim: &Arc<Sim>, count
     let restarted = watch(&target).await;
     print(&format!("{count} accounts, idle, after a restart"), &restarted);
     per_account("after a restart", &empty, &restarted, count);
+
+    tell(sim, friend).await?;
+    let told = watch(&target).await;
+    per_account(&format!("after each was told {TOLD} messages"), &empty, &told, count);
 
     for _ in 0..options.repeat {
         send(options, &target, sim, &accounts, friend, rate).await?;
@@ -133,6 +139,20 @@ async fn log_in(endpoint: Endpoint, sim: Arc<Sim>, number: usize, friend: i64) -
     let path = format!("{CONNECT}/{}", login["id"].as_str().unwrap_or_default());
     let done = call(&mut Connection::new(endpoint.address), &endpoint, &path, None).await?;
     Ok(done["account_id"].as_str().ok_or_else(|| format!("no account: {done}"))?.to_owned())
+}
+
+/// A friend writes to all accounts, again and again.
+async fn tell(sim: &Arc<Sim>, friend: i64) -> Result<()> {
+    let people: Vec<_> = sim.accounts().accounts().iter().map(|account| account.user_id).collect();
+    for _ in 0..TOLD {
+        for some in people.chunks(250) {
+            for person in some {
+                sim.accounts().deliver(friend, *person, "how are you?")?;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
 }
 
 /// Watches a service that has nothing to do but to keep its accounts alive.

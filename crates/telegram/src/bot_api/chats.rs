@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    fn chat(kind: &str, permissions: Option<Value>) -> FullChat {
+    fn chat(kind: &str, permissions: &Value) -> FullChat {
         serde_json::from_value(json!({ "id": -5, "type": kind, "title": "Chat", "permissions": permissions })).unwrap()
     }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_administrator_of_a_channel_needs_the_right_to_post() {
-        let channel = chat("channel", None);
+        let channel = chat("channel", &Value::Null);
         let with = member("administrator", &json!({ "can_post_messages": true, "can_edit_messages": true }));
         let rights = with.rights(&channel);
         assert!(rights.may_send_media() && rights.edit && rights.pin && !rights.delete);
