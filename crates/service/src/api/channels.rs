@@ -83,7 +83,7 @@ impl SenderRef {
 
 /// A channel, by name, link or number.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(untagged, expecting = "a `@name`, a link or a numeric id")]
+#[serde(untagged, expecting = "must be a `@name`, a link or a numeric id")]
 pub enum ChannelRef {
     /// A number.
     Id(i64),

@@ -11,6 +11,7 @@ mod people;
 
 mod broadcasts;
 mod changes;
+mod channels;
 mod files;
 mod kinds;
 mod refusals;

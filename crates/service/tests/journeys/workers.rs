@@ -60,7 +60,7 @@ async fn queues_tell_what_waits() {
     eventually("the periodic tasks wait for their next turns", async || {
         let queues = app.admin().get(QUEUES).await.ok(200);
         let of = |queue: usize, what: &str| queues["tasks"][queue][what].as_i64().unwrap();
-        (of(0, "waiting"), of(2, "waiting")) == (1, 1) && of(0, "running") + of(0, "ready") + of(0, "dead") == 0
+        (of(0, "waiting"), of(2, "waiting")) == (1, 3) && of(0, "running") + of(0, "ready") + of(0, "dead") == 0
     })
     .await;
     app.change(later, "cancel").await;

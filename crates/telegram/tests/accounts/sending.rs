@@ -155,7 +155,7 @@ async fn a_peer_is_unknown_only_if_no_dialog_since_the_question_has_it() {
         send(&account, stranger, &hello, 3),
     );
     for outcome in [outcomes.0, outcomes.1, outcomes.2] {
-        assert_eq!(refusal(outcome), ("chat_not_found", Verdict::Fail));
+        assert_eq!(refusal(outcome), ("chat_not_found", Verdict::Barred { gone: true }));
     }
     let searches = || telegram.server().counters().methods["messages.getDialogs"];
     assert_eq!(searches(), 2, "whoever came during the first search shares the next");
