@@ -221,7 +221,7 @@ pub enum PullBack {
     ToCancelled,
 }
 
-/// Takes the messages of a broadcast that nobody has tried yet out of the queues; what is on its way goes on.
+/// Takes the messages of a broadcast out of the queues that certainly did not arrive; what is on its way, or had no answer, goes on.
 pub async fn pull_back(db: &mut PgConnection, id: Uuid, how: PullBack) -> Result<(), sqlx::Error> {
     let code = if how == PullBack::ToWaiting { "broadcast_paused" } else { "broadcast_cancelled" };
     sqlx::query(
@@ -229,7 +229,8 @@ pub async fn pull_back(db: &mut PgConnection, id: Uuid, how: PullBack) -> Result
              UPDATE messages m SET status = 'cancelled', error_code = $2, finished_at = now(), not_before = NULL
              FROM broadcast_targets t
              WHERE t.broadcast_id = $1 AND t.status = 'queued' AND m.id = t.message_id AND m.status = 'queued'
-               AND m.attempts = 0
+               AND NOT (m.attempts > 0 AND EXISTS (
+                   SELECT 1 FROM message_attempts a WHERE a.message_id = m.id AND a.outcome = 'unknown'))
              RETURNING m.id, m.user_id, m.sender_id, m.chat_id
          ), told AS (
              INSERT INTO events (id, user_id, type, resource_id, data)

@@ -8,14 +8,19 @@ use crate::common::app::{BROADCASTS, TestApp, id_of};
 use crate::common::eventually;
 use crate::stage::{Connected, channel, connect, set, via_bot};
 
-/// Sends a broadcast and waits for its end.
-async fn broadcast(app: &TestApp, message: Value, targets: &[(&Connected, &str)]) -> Value {
+/// Sends a broadcast; answers with its path.
+async fn send(app: &TestApp, message: Value, targets: &[(&Connected, &str)]) -> String {
     let targets: Vec<Value> = targets
         .iter()
         .map(|(channel, name)| json!({ "channel_id": channel.id, "variables": { "name": name } }))
         .collect();
     let body = json!({ "message": message, "targets": targets });
-    let path = format!("{BROADCASTS}/{}", id_of(&app.user.post(BROADCASTS, &body).await.ok(202)));
+    format!("{BROADCASTS}/{}", id_of(&app.user.post(BROADCASTS, &body).await.ok(202)))
+}
+
+/// Sends a broadcast and waits for its end.
+async fn broadcast(app: &TestApp, message: Value, targets: &[(&Connected, &str)]) -> Value {
+    let path = send(app, message, targets).await;
     eventually("the broadcast is done", async || app.user.get(&path).await.ok(200)["status"] == "done").await;
     app.user.get(&path).await.ok(200)
 }
@@ -36,12 +41,19 @@ async fn a_broadcast_goes_to_channels_with_what_they_want() {
     assert_eq!(first.texts(&app), ["News for first\n\nfrom us"]);
     assert_eq!(second.texts(&app), ["News for second"]);
 
-    // The first bot may not post any more: the other one does, and who has no other fails.
+    // The first bot may not post any more: the other one does, and what nobody can send waits, as any message to that channel.
     for chat in [first.chat, second.chat] {
         set(&app, chat, one.telegram_id, Member::new(MemberStatus::Member));
     }
-    let done = broadcast(&app, message, &[(&first, "again"), (&second, "again")]).await;
-    assert_eq!(done["counts"]["sent"], 1, "{done}");
+    let path = send(&app, message, &[(&first, "again"), (&second, "again")]).await;
+    let counts = async || app.user.get(&path).await.ok(200)["counts"].clone();
+    eventually("one is sent", async || counts().await == json!({ "sent": 1, "queued": 1 })).await;
+    let is_shown = async || first.now(&app).await["status"] == "no_sender";
+    eventually("it is shown that nobody can", is_shown).await;
+    app.user.post(&format!("{path}/cancel"), &json!({})).await.ok(200);
+    let has_ended = async || app.user.get(&path).await.ok(200)["finished_at"].is_string();
+    eventually("the broadcast has ended", has_ended).await;
+    assert_eq!(counts().await, json!({ "sent": 1, "cancelled": 1 }));
     assert_eq!(second.arrived(&app).pop().unwrap(), (two.telegram_id, "News for again".to_owned()));
     assert_eq!(first.texts(&app).len(), 1);
 }
