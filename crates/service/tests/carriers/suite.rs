@@ -109,7 +109,9 @@ async fn suite(db: &TestDb, broker: Option<Broker>) {
 
     // A task that is queued wakes the worker.
     let _ = tokio::time::timeout(Duration::from_millis(500), processes.tasks.notified()).await;
-    let mut tx = processes.pool.begin().await.unwrap();
+    // The connections of the pool may be dead.
+    let pool = store::connect(db.options(), 1).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
     let input = serde_json::Value::Null;
     let task =
         store::tasks::NewTask { name: "a", queue: 1, key: None, input: &input, max_attempts: 1, delay: Duration::ZERO };
