@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn members_of_a_group_may_what_the_group_allows() {
-        let group = chat("supergroup", Some(json!({ "can_send_messages": true, "can_send_photos": true })));
+        let group = chat("supergroup", &json!({ "can_send_messages": true, "can_send_photos": true }));
         let rights = member("member", &json!({})).rights(&group);
         assert_eq!(rights.send, [SendKind::Text, SendKind::Photo, SendKind::Location]);
         assert!(member("administrator", &json!({})).rights(&group).may_send_media());
