@@ -76,32 +76,39 @@ pub async fn chat_name(pool: &PgPool, row: &MessageRow) -> Result<Option<String>
     .await
 }
 
-/// Changes what a message says that still waits. `None` when it waits no more, or may have arrived already: then its next attempt would
-/// repeat what it said before.
-pub async fn rewrite(db: &mut PgConnection, id: Uuid, content: &Value) -> Result<Option<MessageRow>, sqlx::Error> {
+/// Changes what a message says that still waits. `None` when it waits no more, says something else than `before` meanwhile, or may have
+/// arrived already: then its next attempt would repeat what it said before.
+pub async fn rewrite(
+    db: &mut PgConnection,
+    id: Uuid,
+    before: &Value,
+    content: &Value,
+) -> Result<Option<MessageRow>, sqlx::Error> {
     let sql = format!(
-        "UPDATE messages m SET content = $2 WHERE id = $1 AND status IN ('scheduled', 'queued')
+        "UPDATE messages m SET content = $2 WHERE id = $1 AND status IN ('scheduled', 'queued') AND content = $3
              AND NOT (attempts > 0 AND EXISTS (
                  SELECT 1 FROM message_attempts a WHERE a.message_id = m.id AND a.outcome = 'unknown'))
          RETURNING {COLUMNS}"
     );
     let row: Option<MessageRow> =
-        sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(content).fetch_optional(&mut *db).await?;
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id).bind(content).bind(before).fetch_optional(&mut *db).await?;
     if let Some(row) = &row {
         tell(db, row, "edited").await?;
     }
     Ok(row)
 }
 
-/// Reserves a message that was sent for one change; false when another one runs, or it is not there to be changed.
-pub async fn begin(pool: &PgPool, id: Uuid, seconds: f64) -> Result<bool, sqlx::Error> {
+/// Reserves a message that was sent for one change; false when another one runs, when it is not there to be changed, or when it says
+/// something else than `before` meanwhile.
+pub async fn begin(pool: &PgPool, id: Uuid, before: &Value, seconds: f64) -> Result<bool, sqlx::Error> {
     let begun = sqlx::query(
         "UPDATE messages SET changing_until = now() + make_interval(secs => $2)
-         WHERE id = $1 AND status = 'sent' AND deleted_at IS NULL
+         WHERE id = $1 AND status = 'sent' AND deleted_at IS NULL AND content = $3
            AND (changing_until IS NULL OR changing_until < now())",
     )
     .bind(id)
     .bind(seconds)
+    .bind(before)
     .execute(pool)
     .await?;
     Ok(begun.rows_affected() == 1)

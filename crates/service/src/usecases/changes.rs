@@ -89,19 +89,28 @@ pub async fn edit(app: &App, caller: &Caller, id: Uuid, edit: Edit) -> Result<Me
     let content = serde_json::to_value(&message).map_err(Error::internal)?;
     if matches!(before.status.as_str(), "scheduled" | "queued") {
         let mut tx = app.pool.begin().await?;
-        if let Some(row) = changes::rewrite(&mut tx, id, &content).await? {
+        if let Some(row) = changes::rewrite(&mut tx, id, &before.content, &content).await? {
             record(&mut tx, caller, entry("message.edit", &before, &row)).await?;
             tx.commit().await?;
             return Ok(row);
         }
         drop(tx);
         let now = find(app, caller, id).await?;
+        if now.content != before.content {
+            return Err(changed_meanwhile());
+        }
         if now.status == before.status {
             return Err(may_have_arrived());
         }
         return change_sent(app, caller, now, Sent::Edit(Box::new(message)), Done::Edited(content)).await;
     }
     change_sent(app, caller, before, Sent::Edit(Box::new(message)), Done::Edited(content)).await
+}
+
+/// What this request would not change could else be what it was before the other one.
+fn changed_meanwhile() -> Error {
+    let detail = "The message is being changed by another request at this moment. Repeat this one.";
+    Error::new(Code::MessageBusy, detail).with_retry_after(Duration::from_secs(1))
 }
 
 /// The next attempt of an account is recognised by Telegram if the last one arrived: it must be the same.
@@ -286,9 +295,8 @@ pub(crate) async fn change_at_telegram(
     if matches!(change, Sent::Edit(ref message) if matches!(message.content, Content::Forward(_))) {
         return Err(Error::new(Code::MessageLocked, "A forwarded message cannot be edited."));
     }
-    if !changes::begin(pool, before.id, RESERVED_SECONDS).await? {
-        let busy = Error::new(Code::MessageBusy, "The message is being changed by another request at this moment.");
-        return Err(busy.with_retry_after(Duration::from_secs(1)));
+    if !changes::begin(pool, before.id, &before.content, RESERVED_SECONDS).await? {
+        return Err(changed_meanwhile());
     }
     let question = Question::Change(ChangeSent { chat_id, message_ids, change });
     let answer = questions.ask(before.sender_id, &question, ASK_WITHIN).await;

@@ -163,3 +163,19 @@ async fn messages_are_forwarded_by_whoever_sees_them() {
     let refused = stage.app.user.post(&format!("{}/forward", path(&private)), &body).await;
     refused.problem(422, "unsupported_by_sender");
 }
+
+#[tokio::test]
+async fn changes_at_the_same_time_do_not_undo_each_other() {
+    let stage = Stage::set().await;
+    for way in stage.ways() {
+        let sent = stage.sent(&way, &json!({ "text": "x" })).await;
+        let edits = (0..8).map(|n| {
+            let (user, path) = (stage.app.user.clone(), path(&sent));
+            async move { user.patch(&path, &json!({ "text": format!("edit {n}") })).await.status }
+        });
+        let answers = futures::future::join_all(edits).await;
+        assert!(answers.iter().all(|status| [200, 409].contains(status)) && answers.contains(&200), "{answers:?}");
+        let now = stage.app.message(id_of(&sent)).await;
+        assert_eq!(now["content"]["text"], stage.last(&way).body.text, "{}", way.kind);
+    }
+}

@@ -125,3 +125,26 @@ async fn a_large_file_goes_in_parts() {
     }
     assert_eq!(stage.calls_of_account("upload.saveBigFilePart"), 25);
 }
+
+#[tokio::test]
+async fn files_come_from_an_address() {
+    let stage = Stage::set_with(&[("INTEGRATIONS_EGRESS__ALLOW", "127.0.0.0/8")]).await;
+    let file = picture();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/a/picture.png", listener.local_addr().unwrap());
+    let bytes = file.bytes.clone();
+    let site = axum::Router::new()
+        .route("/a/picture.png", axum::routing::get(move || async move { ([("content-type", "image/png")], bytes) }));
+    let server = tokio::spawn(async move { axum::serve(listener, site).await });
+    for way in stage.ways() {
+        let body = stage.to_group(&json!({ "photo": { "url": url } }));
+        let first = stage.app.user.post_with_key(&way.path, way.kind, &body).await.ok(202);
+        stage.app.until(id_of(&first), "sent").await;
+        assert_eq!(stage.last(&way).body.media.as_ref().unwrap().sha256, file.sha256(), "{}", way.kind);
+    }
+    server.abort();
+    // Repeated, the request gets its answer also when the address is gone.
+    let body = stage.to_group(&json!({ "photo": { "url": url } }));
+    stage.app.user.post_with_key(&stage.bot.path, stage.bot.kind, &body).await.ok(202);
+    stage.app.user.post(&stage.bot.path, &body).await.problem(422, "url_unreachable");
+}
