@@ -73,10 +73,18 @@ interrupt() {
     return 0
 }
 
-# A port in use: the next one that is free is taken.
+# A port in use: the next one that is free is taken. It is below those that the system gives to connections: of these, one that
+# nobody listens on can still be taken.
 python3 -c '
-import socket, time
-listener = socket.create_server(("127.0.0.1", 0))
+import random, socket, time
+with open("/proc/sys/net/ipv4/ip_local_port_range") as range:
+    end = int(range.read().split()[0]) - 100
+while True:
+    try:
+        listener = socket.create_server(("127.0.0.1", random.randrange(10000, end)))
+        break
+    except OSError:
+        pass
 print(listener.getsockname()[1], flush=True)
 time.sleep(86400)' >"$work/port" &
 blocker=$!
