@@ -337,7 +337,7 @@ fn sender(at: &str, bot_id: Option<Uuid>, account_id: Option<Uuid>) -> Result<(&
         (None, Some(account)) => Ok(("account", account)),
         _ => Err(Error::invalid_field(
             at,
-            "needs exactly one of `bot_id` and `account_id`; or give one in `/via` for all",
+            "needs exactly one of `bot_id`, `account_id` and `channel_id`; or give a bot or an account in `/via` for all",
         )),
     }
 }
