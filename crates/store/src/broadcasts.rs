@@ -33,6 +33,17 @@ pub struct Target {
     pub variables: Option<Value>,
 }
 
+impl Target {
+    /// The route that its messages count for.
+    pub fn route(&self) -> &'static str {
+        match self.route.as_str() {
+            "account" => "account",
+            "channel" => "channel",
+            _ => "bot",
+        }
+    }
+}
+
 /// A broadcast as it is shown.
 #[derive(Debug, Clone, FromRow)]
 #[expect(missing_docs, reason = "the columns are described in the migration")]

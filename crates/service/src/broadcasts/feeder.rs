@@ -158,11 +158,7 @@ impl Feeder {
             parts: vec![part],
             caller: row.user_id,
             caller_is_admin: false,
-            route: match target.route.as_str() {
-                "account" => "account",
-                "channel" => "channel",
-                _ => "bot",
-            },
+            route: target.route(),
             sender_id,
             channel_id,
             chat_id,

@@ -32,6 +32,8 @@ const PER_SENDER: i64 = 20;
 const AT_ONCE: i64 = 400;
 /// A sender that cannot be asked at the moment is asked again after so long.
 const HOLD: Duration = Duration::from_secs(5);
+/// After so long the broadcast is left to whoever looks next: the database ends a transaction that is idle for 10 s.
+const TURN: Duration = Duration::from_secs(4);
 
 /// Follows up on broadcasts.
 pub struct FollowUps {
@@ -74,7 +76,8 @@ impl FollowUps {
         if !broadcasts::reserve_follow_up(&mut tx, row.id).await? {
             return Ok(());
         }
-        while !stop.is_cancelled() {
+        let end = Instant::now() + TURN;
+        while !stop.is_cancelled() && Instant::now() < end {
             let now = Instant::now();
             held.retain(|_, until| *until > now);
             let waiting: Vec<Uuid> = held.keys().copied().collect();
@@ -86,7 +89,7 @@ impl FollowUps {
             for one in next {
                 by_sender.entry(one.sender_id).or_default().push(one);
             }
-            let all = by_sender.iter().map(async |(sender_id, some)| (*sender_id, self.some(row, some).await));
+            let all = by_sender.iter().map(async |(sender_id, some)| (*sender_id, self.some(row, some, end).await));
             for (sender_id, result) in join_all(all).await {
                 if let (Some(sender_id), Some(wait)) = (sender_id, result?) {
                     held.insert(sender_id, now + wait);
@@ -98,9 +101,9 @@ impl FollowUps {
         Ok(())
     }
 
-    /// Follows up on some messages of one sender, one after the other, until it has to wait.
-    async fn some(&self, row: &BroadcastRow, some: &[FollowUp]) -> Result<Option<Duration>> {
-        for one in some {
+    /// Follows up on some messages of one sender, one after the other, until it has to wait or the turn ends.
+    async fn some(&self, row: &BroadcastRow, some: &[FollowUp], end: Instant) -> Result<Option<Duration>> {
+        for one in some.iter().take_while(|_| Instant::now() < end) {
             if let Some(wait) = self.one(row, one).await? {
                 return Ok(Some(wait));
             }

@@ -358,12 +358,7 @@ pub async fn correct(app: &App, caller: &Caller, id: Uuid, draft: &SendMessage) 
 }
 
 fn shape(target: &Target) -> NewTarget {
-    let route = match target.route.as_str() {
-        "account" => "account",
-        "channel" => "channel",
-        _ => "bot",
-    };
-    NewTarget { route, via: target.via, chat: None, variables: Map::new() }
+    NewTarget { route: target.route(), via: target.via, chat: None, variables: Map::new() }
 }
 
 /// An edit changes texts, buttons and the preview, and nothing else.

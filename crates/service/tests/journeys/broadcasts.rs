@@ -133,8 +133,9 @@ async fn a_pause_holds_what_was_not_sent_and_nothing_is_sent_twice() {
     order(&app, id, "resume").await;
     until(&app, id, "is done", |broadcast| broadcast["status"] == "done").await;
     assert_eq!(get(&app, id).await["counts"], json!({ "sent": 60 }));
-    for (n, chat) in chats.iter().enumerate().skip(1) {
-        assert_eq!(app.texts(&bot, *chat), [format!("person {n}")], "once");
+    for (n, chat) in chats.iter().enumerate() {
+        let (texts, own) = (app.texts(&bot, *chat), format!("person {n}"));
+        assert_eq!(texts.iter().filter(|text| **text == own).count(), 1, "once: {texts:?}");
     }
     for verb in ["pause", "resume", "cancel"] {
         let refused = app.user.post(&format!("{}/{verb}", path(id)), &json!({})).await;
