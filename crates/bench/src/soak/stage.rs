@@ -241,7 +241,12 @@ impl Caller {
         let mut last = String::new();
         for _ in 0..600 {
             match self.call(stage, method.clone(), path, body, key).await {
-                Ok((status, answer)) if status == 429 || status >= 500 => last = format!("{status} {answer}"),
+                // A process that was killed leaves the key of its request claimed for a minute.
+                Ok((status, answer))
+                    if status == 429 || status >= 500 || answer["code"] == "idempotency_in_progress" =>
+                {
+                    last = format!("{status} {answer}");
+                }
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = error.to_string(),
             }
