@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::scenario::{Load, Scenario};
+use crate::scenario::{List, Load, Scenario};
 
 /// Measures the service: starts it with a fresh private database, connects bots through its API, and drives it.
 #[derive(Debug, Parser)]
@@ -48,6 +48,9 @@ pub struct Options {
     /// Where the stand-in listens: that service's Bot API address
     #[arg(long, global = true, value_name = "HOST:PORT")]
     pub bot_api: Option<SocketAddr>,
+    /// Also measure the service as two processes, an API and a worker, with a RabbitMQ between them
+    #[arg(long, global = true)]
+    pub replicas: bool,
     /// The process of that service, to be watched with its children
     #[arg(long, global = true)]
     pub pid: Option<u32>,
@@ -96,6 +99,12 @@ pub enum Command {
         #[arg(long, default_value_t = 100)]
         rate: u32,
     },
+    /// The same loads with an empty database, and with millions of messages in it
+    Rows {
+        /// How many
+        #[arg(long, default_value_t = 10_000_000)]
+        count: u32,
+    },
     /// A user with 10,000 of 100,000 channels: searches and pages
     Channels,
     /// A day compressed: logins, log-outs, sends, cuts and restarts at random must leave memory, descriptors and rows flat
@@ -117,8 +126,14 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
-            // Not a load on bots: see `logins`, `accounts`, `channels` and `soak`.
-            Some(Command::Logins | Command::Accounts { .. } | Command::Channels | Command::Soak { .. }) => Vec::new(),
+            // Not a load on bots: see `logins`, `accounts`, `rows`, `channels` and `soak`.
+            Some(
+                Command::Logins
+                | Command::Accounts { .. }
+                | Command::Rows { .. }
+                | Command::Channels
+                | Command::Soak { .. },
+            ) => Vec::new(),
             None => vec![
                 idle(),
                 arrival(100, 8, 20),
@@ -134,6 +149,12 @@ impl Cli {
     }
 }
 
+/// The loads that a large table could slow down.
+pub fn over_rows() -> [Scenario; 3] {
+    let messages = Scenario { load: Load::List(List::Messages), ..list(32) };
+    [accept(32, 500, true), messages, arrival(200, 500, 20)]
+}
+
 fn arrival(rate: u32, bots: usize, secs: u32) -> Scenario {
     // Enough connections that a slow answer does not hold up the schedule.
     let connections = if rate > 500 { 256 } else { 64 };
@@ -145,7 +166,7 @@ fn accept(connections: usize, bots: usize, worker: bool) -> Scenario {
 }
 
 fn list(connections: usize) -> Scenario {
-    Scenario { load: Load::List, bots: 120, connections, secs: 10, worker: true }
+    Scenario { load: Load::List(List::Bots), bots: 120, connections, secs: 10, worker: true }
 }
 
 fn idle() -> Scenario {

@@ -31,8 +31,8 @@ pub enum Ask {
         /// The messages.
         ledger: Arc<Ledger>,
     },
-    /// A list of 50 bots.
-    List,
+    /// A list.
+    Get(&'static str),
 }
 
 /// How it was answered.
@@ -111,7 +111,7 @@ impl Ask {
                 let body = format!(r#"{{"chat_id":{chat_id},"text":"{}"}}"#, ledger.text(number));
                 (format!("/api/integrations/telegram/accounts/{account}/send"), Some(body))
             }
-            Self::List => ("/api/integrations/telegram/bots?limit=50".into(), None),
+            Self::Get(path) => ((*path).into(), None),
         }
     }
 

@@ -23,6 +23,7 @@ mod logins;
 mod pace;
 mod processes;
 mod report;
+mod rows;
 mod run;
 mod scenario;
 mod soak;

@@ -145,8 +145,8 @@ fn count(count: usize) -> f64 {
     count as f64
 }
 
-/// A block for each scenario: medians over the repeats, with the smallest and the largest; with two systems, also the ratio of
-/// their medians, the first by the second.
+/// A block for each scenario: medians over the repeats, with the smallest and the largest; with several systems, also the ratios of
+/// their medians, each by the last.
 pub fn table(scenarios: &[Scenario], records: &[Record]) -> String {
     let mut systems: Vec<&'static str> = Vec::new();
     for record in records {
@@ -158,7 +158,7 @@ pub fn table(scenarios: &[Scenario], records: &[Record]) -> String {
     for (index, scenario) in scenarios.iter().enumerate() {
         let title = systems.iter().fold(scenario.to_string(), |title, system| format!("{title:<52} {system:<28}"));
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}{}", title.trim_end(), if systems.len() == 2 { "  ratio" } else { "" });
+        let _ = writeln!(text, "{}{}", title.trim_end(), if systems.len() > 1 { "  by the last" } else { "" });
         for (name, figure) in FIGURES {
             let spread = |system: &str| {
                 let of = records.iter().filter(|record| record.index == index && record.system == system);
@@ -172,10 +172,10 @@ pub fn table(scenarios: &[Scenario], records: &[Record]) -> String {
             for spread in &spreads {
                 let _ = write!(line, " {:<28}", cell(*spread));
             }
-            if let [Some(ours), Some(theirs)] = spreads.as_slice()
-                && theirs.median > 0.0
-            {
-                let _ = write!(line, " {:.2}", ours.median / theirs.median);
+            if let Some((Some(last), others)) = spreads.split_last() {
+                for spread in others.iter().flatten().filter(|_| last.median > 0.0) {
+                    let _ = write!(line, " {:.2}", spread.median / last.median);
+                }
             }
             let _ = writeln!(text, "{}", line.trim_end());
         }

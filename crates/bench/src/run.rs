@@ -10,9 +10,10 @@ use crate::channels;
 use crate::cli::{Cli, Command, Options};
 use crate::logins;
 use crate::report::{self, Record};
+use crate::rows;
 use crate::scenario::Scenario;
 use crate::soak;
-use crate::system::{Baseline, Running, Service, System};
+use crate::system::{Baseline, Replicas, Running, Service, System};
 use crate::telegram::Telegram;
 
 /// Runs everything and prints the table.
@@ -22,6 +23,9 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
     if let Some(Command::Accounts { count, rate }) = cli.command {
         return accounts::run(&cli.options, count, rate).await;
+    }
+    if let Some(Command::Rows { count }) = cli.command {
+        return rows::run(&cli.options, count).await;
     }
     if matches!(cli.command, Some(Command::Channels)) {
         return channels::run(&cli.options).await;
@@ -58,6 +62,11 @@ fn systems(options: &Options, telegram: &Telegram) -> Result<Vec<System>> {
             telegram.address,
         )?)),
     }];
+    if options.replicas {
+        let out = options.out.canonicalize()?;
+        let replicas = Replicas::new(&options.integrations, &options.data_dir, &out, telegram.address)?;
+        systems.push(System::Replicas(Box::new(replicas)));
+    }
     if let Some(folder) = std::env::var_os("BASELINE").filter(|folder| !folder.is_empty()) {
         let baseline = Baseline::new(folder.as_ref(), &options.out.canonicalize()?, telegram.address)?;
         systems.push(System::Baseline(baseline));

@@ -53,10 +53,28 @@ pub enum Load {
     },
     /// Sends, each connection's next one after its answer.
     Closed,
-    /// Lists of 50 bots, each connection's next one after its answer.
-    List,
+    /// Lists of 50, each connection's next one after its answer.
+    List(List),
     /// Nothing.
     Idle,
+}
+
+/// What is listed.
+#[derive(Debug, Clone, Copy)]
+pub enum List {
+    /// Bots.
+    Bots,
+    /// Messages.
+    Messages,
+}
+
+impl List {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Bots => "/api/integrations/telegram/bots?limit=50",
+            Self::Messages => "/api/integrations/messages?limit=50",
+        }
+    }
 }
 
 impl fmt::Display for Scenario {
@@ -66,7 +84,8 @@ impl fmt::Display for Scenario {
             Load::Open { rate } => write!(f, "arrival at {rate}/s, {bots} bots, {secs} s"),
             Load::Closed if self.worker => write!(f, "accept, {connections} connections, {bots} bots, {secs} s"),
             Load::Closed => write!(f, "accept without worker, {connections} connections, {secs} s"),
-            Load::List => write!(f, "list of 50 bots, {connections} connections, {secs} s"),
+            Load::List(List::Bots) => write!(f, "list of 50 bots, {connections} connections, {secs} s"),
+            Load::List(List::Messages) => write!(f, "list of 50 messages, {connections} connections, {secs} s"),
             Load::Idle => write!(f, "idle, {bots} bots, {secs} s"),
         }
     }
@@ -98,13 +117,13 @@ impl Scenario {
         let time = Duration::from_secs(u64::from(self.secs));
         let capacity = match self.load {
             Load::Open { rate } => (rate * self.secs) as usize,
-            Load::Closed | Load::List => CLOSED_LIMIT * self.secs as usize,
+            Load::Closed | Load::List(_) => CLOSED_LIMIT * self.secs as usize,
             Load::Idle => 0,
         };
         let (ask, ledger) = self.ask(target, telegram, capacity);
         let pace = || match self.load {
             Load::Open { rate } => Pace::open(rate, capacity),
-            Load::Closed | Load::List | Load::Idle => Pace::closed(time, capacity),
+            Load::Closed | Load::List(_) | Load::Idle => Pace::closed(time, capacity),
         };
         let watch = Watch::begin(target.roots.clone());
         let begun = Instant::now();
@@ -135,7 +154,7 @@ impl Scenario {
     async fn warm_up(&self, target: &Target, telegram: &Telegram) -> Result<()> {
         let total = match self.load {
             Load::Open { .. } | Load::Closed => self.bots,
-            Load::List => self.connections * 10,
+            Load::List(_) => self.connections * 10,
             Load::Idle => 0,
         };
         if total == 0 {
@@ -155,10 +174,11 @@ impl Scenario {
     /// What to ask, with a new ledger.
     fn ask(&self, target: &Target, telegram: &Telegram, capacity: usize) -> (Arc<Ask>, Arc<Ledger>) {
         let run = next_run();
-        let ledger = Arc::new(Ledger::new(run, if matches!(self.load, Load::List) { 0 } else { capacity }));
+        let list = if let Load::List(list) = self.load { Some(list) } else { None };
+        let ledger = Arc::new(Ledger::new(run, if list.is_some() { 0 } else { capacity }));
         telegram.note_in(ledger.clone());
-        if matches!(self.load, Load::List) {
-            return (Arc::new(Ask::List), ledger);
+        if let Some(list) = list {
+            return (Arc::new(Ask::Get(list.path())), ledger);
         }
         let bots = target.bots[..self.bots.min(target.bots.len())].to_vec();
         // Chats of their own, so that the pace of one chat binds nowhere.

@@ -34,6 +34,7 @@ const DEVIATIONS: [(Difference, &str, &str); 42] = {
             STATE,
         ),
         (Extra, "constraint telegram_bots_telegram_bot_id_key UNIQUE (telegram_bot_id)", ONCE),
+        (Extra, "index CREATE INDEX telegram_bots_page_idx ON public.telegram_bots USING btree (user_id, id)", LISTED),
         (
             Extra,
             "index CREATE UNIQUE INDEX telegram_bots_telegram_bot_id_key ON public.telegram_bots USING btree (telegram_bot_id)",
@@ -63,6 +64,11 @@ const DEVIATIONS: [(Difference, &str, &str); 42] = {
             STATE,
         ),
         (Extra, "constraint telegram_sessions_telegram_user_id_key UNIQUE (telegram_user_id)", ONCE),
+        (
+            Extra,
+            "index CREATE INDEX telegram_sessions_page_idx ON public.telegram_sessions USING btree (user_id, id)",
+            LISTED,
+        ),
         (
             Extra,
             "index CREATE INDEX telegram_sessions_waits_idx ON public.telegram_sessions USING btree (status_until) WHERE (status_until IS NOT NULL)",

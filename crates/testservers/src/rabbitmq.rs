@@ -43,6 +43,11 @@ impl RabbitMq {
         self.port
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {

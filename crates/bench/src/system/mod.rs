@@ -1,6 +1,8 @@
 //! What is measured: the service, one that runs already, or another stack with the same API.
 
 mod baseline;
+mod process;
+mod replicas;
 mod running;
 mod service;
 
@@ -8,6 +10,7 @@ use crate::Result;
 use crate::client::{Connection, Endpoint};
 
 pub use baseline::Baseline;
+pub use replicas::Replicas;
 pub use running::Running;
 pub use service::Service;
 
@@ -26,6 +29,8 @@ pub struct Target {
 pub enum System {
     /// The service, started here.
     Service(Box<Service>),
+    /// The same as two processes with a broker between them.
+    Replicas(Box<Replicas>),
     /// A service that somebody else started.
     Running(Running),
     /// The other stack.
@@ -37,6 +42,7 @@ impl System {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Service(_) | Self::Running(_) => "service",
+            Self::Replicas(_) => "replicas",
             Self::Baseline(_) => "baseline",
         }
     }
@@ -45,6 +51,7 @@ impl System {
     pub async fn ready(&mut self, bots: usize, worker: bool) -> Result<Target> {
         match self {
             Self::Service(service) => service.ready(bots, worker).await,
+            Self::Replicas(replicas) => replicas.ready(bots, worker).await,
             Self::Running(running) if worker => running.ready(bots).await,
             Self::Running(_) => Err("the workers of a running service are not ours to stop".into()),
             Self::Baseline(baseline) => baseline.ready(worker).await,
@@ -55,6 +62,7 @@ impl System {
     pub async fn refresh(&mut self) -> Result<()> {
         match self {
             Self::Service(service) => service.stop().await,
+            Self::Replicas(replicas) => replicas.stop().await,
             Self::Running(_) | Self::Baseline(_) => Ok(()),
         }
     }
@@ -63,6 +71,7 @@ impl System {
     pub async fn stop(&mut self) -> Result<()> {
         match self {
             Self::Service(service) => service.stop().await,
+            Self::Replicas(replicas) => replicas.stop().await,
             Self::Running(_) => Ok(()),
             Self::Baseline(baseline) => baseline.stop().await,
         }

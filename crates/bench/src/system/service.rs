@@ -1,22 +1,13 @@
 //! The service, started with a private database in a fresh folder.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
-
+use super::process::{Launch, Process};
 use super::{Target, connect_bots};
 use crate::Result;
-use crate::client::{Connection, Endpoint};
-
-/// How long the start may take.
-const START: Duration = Duration::from_mins(1);
-/// How long an orderly end may take.
-const STOP: Duration = Duration::from_secs(30);
+use crate::client::Endpoint;
 
 /// The service and its folder.
 pub struct Service {
@@ -31,7 +22,7 @@ pub struct Service {
 }
 
 struct Running {
-    process: Child,
+    process: Process,
     folder: PathBuf,
     worker: bool,
     endpoint: Endpoint,
@@ -87,56 +78,16 @@ impl Service {
     }
 
     async fn start_in(&mut self, folder: PathBuf, worker: bool) -> Result<Running> {
-        let address = free_address()?;
-        let log = File::options().create(true).append(true).open(&self.log)?;
-        let process = Command::new(&self.binary)
-            .args(["serve", "--roles", if worker { "api,worker" } else { "api" }])
-            .env("INTEGRATIONS_DATA_DIR", &folder)
-            .env("INTEGRATIONS_HTTP__BIND", address.to_string())
-            .env("INTEGRATIONS_TELEGRAM__BOT_API_URL", format!("http://{}", self.bot_api))
-            // One user makes all requests here.
-            .env("INTEGRATIONS_LIMITS__USER_RPS", "0")
-            .envs(self.environment.iter().map(|(key, value)| (*key, value)))
-            .current_dir(&self.data)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let mut running =
-            Running { process, folder, worker, endpoint: Endpoint::new(address, "none yet")?, bots: Vec::new() };
-        if let Err(error) = self.settle(&mut running).await {
-            self.running = Some(running);
-            self.stop().await?;
-            return Err(error);
-        }
-        Ok(running)
-    }
-
-    /// Waits until it is ready, and gets a token.
-    async fn settle(&self, running: &mut Running) -> Result<()> {
-        let end = Instant::now() + START;
-        let mut connection = Connection::new(running.endpoint.address);
-        loop {
-            let answer = connection.send(running.endpoint.request("/health/ready", None)?).await;
-            if answer.is_ok_and(|(status, _)| status == 200) {
-                break;
-            }
-            if running.process.try_wait()?.is_some() || Instant::now() > end {
-                return Err(format!("the service did not get ready; see {}", self.log.display()).into());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let token = Command::new(&self.binary)
-            .args(["token", "--user", "1", "--ttl", "1d"])
-            .env("INTEGRATIONS_DATA_DIR", &running.folder)
-            .current_dir(&self.data)
-            .output()
-            .await?;
-        if !token.status.success() {
-            return Err(format!("no token: {}", String::from_utf8_lossy(&token.stderr).trim()).into());
-        }
-        running.endpoint = Endpoint::new(running.endpoint.address, std::str::from_utf8(&token.stdout)?)?;
-        Ok(())
+        let launch = Launch {
+            binary: &self.binary,
+            folder: &folder,
+            log: &self.log,
+            bot_api: self.bot_api,
+            environment: &self.environment,
+        };
+        let process = launch.start(if worker { "api,worker" } else { "api" }).await?;
+        let endpoint = Endpoint::new(process.address, &launch.token().await?)?;
+        Ok(Running { process, folder, worker, endpoint, bots: Vec::new() })
     }
 
     /// Ends it and starts it again on the same data.
@@ -182,18 +133,7 @@ impl Service {
 
     async fn end(&mut self) -> Result<Option<Running>> {
         let Some(mut running) = self.running.take() else { return Ok(None) };
-        let pid = running.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM)?;
-        }
-        if tokio::time::timeout(STOP, running.process.wait()).await.is_err() {
-            return Err(format!("the service does not end; its data stays in {}", running.folder.display()).into());
-        }
+        running.process.end().await?;
         Ok(Some(running))
     }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

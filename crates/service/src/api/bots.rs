@@ -117,7 +117,7 @@ impl From<BotRow> for BotView {
             status_changed_at: row.status_changed_at,
             is_active: row.is_active,
             settings: row.settings.unwrap_or_else(|| json!({})),
-            updates: row.updates.unwrap_or_default(),
+            updates: row.updates,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

@@ -74,7 +74,7 @@ pub async fn connect(
         Err(error) => return Err(error.into()),
     };
     inbound::set_mode(&mut *tx, id, updates).await?;
-    row.updates = Some(inbound::Updates { mode: updates, ..inbound::Updates::default() });
+    row.updates.mode = updates;
     tell(&mut tx, &row, "bot.connected", "connect").await?;
     let change = Change { before: None, after: Some(public(&row)), ..changed(&row, "bot.connect") };
     record(&mut tx, caller, change).await?;
@@ -339,7 +339,7 @@ fn changed<'a>(row: &BotRow, action: &'a str) -> Change<'a> {
 fn public(row: &BotRow) -> Value {
     json!({
         "user_id": row.user_id, "telegram_bot_id": row.telegram_bot_id, "username": row.username,
-        "status": row.status, "settings": row.settings, "updates": row.updates.as_ref().map(|updates| updates.mode),
+        "status": row.status, "settings": row.settings, "updates": row.updates.mode,
     })
 }
 

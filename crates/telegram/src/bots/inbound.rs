@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::{FromRow, PgExecutor, PgPool};
+use sqlx::{FromRow, PgExecutor, PgPool, Row as _, postgres::PgRow};
 use store::group::Commit;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -36,6 +36,11 @@ impl UpdatesMode {
             Self::Polling => "polling",
             Self::Webhook => "webhook",
         }
+    }
+
+    fn named(name: &str) -> Self {
+        let all = [Self::Off, Self::Polling, Self::Webhook];
+        all.into_iter().find(|mode| mode.name() == name).unwrap_or_default()
     }
 }
 
@@ -71,6 +76,11 @@ impl UpdatesState {
         }
     }
 
+    fn named(name: &str) -> Self {
+        let all = [Self::Polling, Self::Webhook, Self::Elsewhere, Self::Conflict, Self::Failing];
+        all.into_iter().find(|state| state.name() == name).unwrap_or_default()
+    }
+
     /// Whether somebody has to do something about it.
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Elsewhere | Self::Conflict | Self::Failing)
@@ -94,6 +104,20 @@ pub struct Updates {
     pub last_error_at: Option<DateTime<Utc>>,
 }
 
+/// From columns with the prefix `updates_`, which are NULL when nobody ever asked how they are to be taken.
+impl FromRow<'_, PgRow> for Updates {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            mode: row.try_get::<Option<&str>, _>("updates_mode")?.map(UpdatesMode::named).unwrap_or_default(),
+            state: row.try_get::<Option<&str>, _>("updates_state")?.map(UpdatesState::named).unwrap_or_default(),
+            reason: row.try_get("updates_reason")?,
+            changed_at: row.try_get("updates_changed_at")?,
+            last_error: row.try_get("updates_last_error")?,
+            last_error_at: row.try_get("updates_last_error_at")?,
+        })
+    }
+}
+
 /// What taking updates begins with.
 #[derive(Debug, Clone, FromRow)]
 pub struct Standing {
@@ -112,20 +136,12 @@ pub struct Standing {
 impl Standing {
     /// What the owner wants.
     pub fn mode(&self) -> UpdatesMode {
-        let all = [UpdatesMode::Off, UpdatesMode::Polling, UpdatesMode::Webhook];
-        all.into_iter().find(|mode| mode.name() == self.mode).unwrap_or_default()
+        UpdatesMode::named(&self.mode)
     }
 
     /// How it went.
     pub fn state(&self) -> UpdatesState {
-        let all = [
-            UpdatesState::Polling,
-            UpdatesState::Webhook,
-            UpdatesState::Elsewhere,
-            UpdatesState::Conflict,
-            UpdatesState::Failing,
-        ];
-        all.into_iter().find(|state| state.name() == self.state).unwrap_or_default()
+        UpdatesState::named(&self.state)
     }
 }
 

@@ -63,14 +63,24 @@ pub struct BotRow {
     pub created_at: DateTime<Utc>,
     /// When the row last changed.
     pub updated_at: DateTime<Utc>,
-    /// How its updates are taken; `None` when that was never asked for.
-    #[sqlx(json(nullable))]
-    pub updates: Option<Updates>,
+    /// How its updates are taken.
+    #[sqlx(flatten)]
+    pub updates: Updates,
 }
 
-const COLUMNS: &str = "id, user_id, telegram_bot_id, username, name, settings, COALESCE(is_active, FALSE) AS is_active, \
-     status, status_reason, status_changed_at, created_at, updated_at, \
-     (SELECT to_jsonb(u) FROM telegram_bot_updates u WHERE u.bot_id = telegram_bots.id) AS updates";
+const COLUMNS: &str = "b.id, b.user_id, b.telegram_bot_id, b.username, b.name, b.settings, \
+     COALESCE(b.is_active, FALSE) AS is_active, b.status, b.status_reason, b.status_changed_at, b.created_at, b.updated_at, \
+     u.mode AS updates_mode, u.state AS updates_state, u.reason AS updates_reason, u.changed_at AS updates_changed_at, \
+     u.last_error AS updates_last_error, u.last_error_at AS updates_last_error_at";
+
+const BOTS: &str = "telegram_bots b LEFT JOIN telegram_bot_updates u ON u.bot_id = b.id";
+
+/// The rows that a statement has written, as [`BotRow`]s.
+fn written(statement: &str) -> String {
+    format!(
+        "WITH b AS ({statement} RETURNING *) SELECT {COLUMNS} FROM b LEFT JOIN telegram_bot_updates u ON u.bot_id = b.id"
+    )
+}
 
 /// A bot to store.
 #[derive(Debug)]
@@ -106,9 +116,9 @@ pub struct BotFilter {
 
 /// Stores a bot. A bot that exists already breaks [`UNIQUE_BOT`].
 pub async fn insert(db: impl PgExecutor<'_>, bot: &NewBot<'_>) -> Result<BotRow, sqlx::Error> {
-    let sql = format!(
+    let sql = written(
         "INSERT INTO telegram_bots (id, user_id, telegram_bot_id, username, name, bot_token, settings)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {COLUMNS}"
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     );
     sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(bot.id)
@@ -124,36 +134,36 @@ pub async fn insert(db: impl PgExecutor<'_>, bot: &NewBot<'_>) -> Result<BotRow,
 
 /// One bot; of one user, or whoever owns it.
 pub async fn find(pool: &PgPool, id: Uuid, user_id: Option<i32>) -> Result<Option<BotRow>, sqlx::Error> {
-    let sql = format!("SELECT {COLUMNS} FROM telegram_bots WHERE id = $1 AND ($2::int IS NULL OR user_id = $2)");
+    let sql = format!("SELECT {COLUMNS} FROM {BOTS} WHERE b.id = $1 AND ($2::int IS NULL OR b.user_id = $2)");
     sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).bind(user_id).fetch_optional(pool).await
 }
 
 /// The bot with this id at Telegram, whoever owns it.
 pub async fn find_by_telegram_id(pool: &PgPool, telegram_bot_id: i64) -> Result<Option<BotRow>, sqlx::Error> {
-    let sql = format!("SELECT {COLUMNS} FROM telegram_bots WHERE telegram_bot_id = $1");
+    let sql = format!("SELECT {COLUMNS} FROM {BOTS} WHERE b.telegram_bot_id = $1");
     sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(telegram_bot_id).fetch_optional(pool).await
 }
 
 /// A part of the list of bots.
 pub async fn list(pool: &PgPool, filter: &BotFilter, slice: Slice) -> Result<Vec<BotRow>, sqlx::Error> {
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
-    sql.push(COLUMNS).push(" FROM telegram_bots WHERE TRUE");
+    sql.push(COLUMNS).push(" FROM ").push(BOTS).push(" WHERE TRUE");
     if let Some(user_id) = filter.user_id {
-        sql.push(" AND user_id = ").push_bind(user_id);
+        sql.push(" AND b.user_id = ").push_bind(user_id);
     }
     if let Some(username) = &filter.username {
-        sql.push(" AND lower(username) = lower(").push_bind(username).push(")");
+        sql.push(" AND lower(b.username) = lower(").push_bind(username).push(")");
     }
     if let Some(status) = filter.status {
-        sql.push(" AND status = ").push_bind(status.name());
+        sql.push(" AND b.status = ").push_bind(status.name());
     }
     if let Some(settings) = &filter.settings {
-        sql.push(" AND settings @> ").push_bind(settings);
+        sql.push(" AND b.settings @> ").push_bind(settings);
     }
     if let Some(before) = slice.before {
-        sql.push(" AND id < ").push_bind(before);
+        sql.push(" AND b.id < ").push_bind(before);
     }
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(slice.rows);
+    sql.push(" ORDER BY b.id DESC LIMIT ").push_bind(slice.rows);
     sql.build_query_as().fetch_all(pool).await
 }
 
@@ -164,12 +174,12 @@ pub async fn update(
     settings: &Value,
     status: Option<BotStatus>,
 ) -> Result<Option<BotRow>, sqlx::Error> {
-    let sql = format!(
+    let sql = written(
         "UPDATE telegram_bots SET settings = $2, status = COALESCE($3, status),
              is_active = COALESCE($3, status) = 'active',
              status_reason = CASE WHEN $3 IS NULL THEN status_reason END,
              status_changed_at = CASE WHEN COALESCE($3, status) = status THEN status_changed_at ELSE now() END
-         WHERE id = $1 RETURNING {COLUMNS}"
+         WHERE id = $1",
     );
     sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(id)
@@ -187,11 +197,11 @@ pub async fn replace_token(
     username: &str,
     name: &str,
 ) -> Result<Option<BotRow>, sqlx::Error> {
-    let sql = format!(
+    let sql = written(
         "UPDATE telegram_bots SET bot_token = $2, username = $3, name = $4,
              status = CASE WHEN status = 'off' THEN 'off' ELSE 'active' END, is_active = status <> 'off',
              status_reason = NULL, status_changed_at = now()
-         WHERE id = $1 RETURNING {COLUMNS}"
+         WHERE id = $1",
     );
     sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(id)
