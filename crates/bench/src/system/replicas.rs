@@ -56,9 +56,15 @@ impl Replicas {
         let Some(running) = &mut self.running else { return Err("the service does not run".into()) };
         match (&mut running.worker, worker) {
             (None, true) => {
+                let folder = running.folder.join("worker");
+                if !folder.exists() {
+                    // Each process has a folder of its own, and all have the same keys.
+                    DataDir::make(&folder)?;
+                    std::fs::copy(running.folder.join("keyring.json"), folder.join("keyring.json"))?;
+                }
                 let launch = Launch {
                     binary: &self.binary,
-                    folder: &running.folder,
+                    folder: &folder,
                     log: &self.log,
                     bot_api: self.bot_api,
                     environment: &running.environment,
@@ -87,7 +93,6 @@ impl Replicas {
         self.starts += 1;
         std::fs::create_dir_all(&self.data)?;
         let folder = DataDir::make(&self.data.join(format!("replicas-{}-{}", std::process::id(), self.starts)))?;
-        // Its lock is for a service that has the database for itself: here two processes use the folder.
         let database = Embedded::start(&DataDir::open(&folder)?, &DATABASE).await?;
         let broker = tokio::task::spawn_blocking(RabbitMq::start).await?;
         let url = database.connect_options().to_url_lossy().to_string();

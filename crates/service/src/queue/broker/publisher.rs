@@ -1,4 +1,4 @@
-//! Publishes hints, each to the worker that it is for.
+//! Publishes hints to the workers that they are for; what waits while the broker confirms goes together, in one message to each worker.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +20,7 @@ use super::{Broker, BrokerError, Wanted, backoff, within};
 use crate::metrics::name;
 use crate::queue::{DatabaseHints, Hint, wire};
 
-/// Hints that are confirmed together.
+/// Hints that are published and confirmed together, in one message to each queue.
 const AT_ONCE: usize = 500;
 /// An owner is believed for so long. When it changed meanwhile, the hint is lost, and the new owner's sweep finds the work.
 const OWNER_KNOWN: Duration = Duration::from_secs(2);
@@ -118,12 +118,15 @@ impl Publisher {
     async fn publish(&mut self, all: &HashSet<Wanted>) -> Result<(), BrokerError> {
         self.find_owners(all).await;
         let Some((_, channel)) = &self.way else { return Err(BrokerError::Silent) };
-        let mut confirms = Vec::with_capacity(all.len());
+        let mut payloads: HashMap<String, String> = HashMap::new();
         for wanted in all {
-            let (queue, payload) = match wanted {
-                Wanted::Task(priority) => (self.broker.tasks(*priority), String::new()),
-                Wanted::Owner(hint) => (self.queue_of(*hint), wire::encode(*hint)),
-            };
+            match wanted {
+                Wanted::Task(priority) => drop(payloads.entry(self.broker.tasks(*priority)).or_default()),
+                Wanted::Owner(hint) => payloads.entry(self.queue_of(*hint)).or_default().push_str(&wire::encode(*hint)),
+            }
+        }
+        let mut confirms = Vec::with_capacity(payloads.len());
+        for (queue, payload) in payloads {
             let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
             let options = BasicPublishOptions::default();
             let published =
