@@ -59,6 +59,17 @@ impl Platforms {
 }
 
 impl Senders for Platforms {
+    fn turn(&self, sender_id: Uuid) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // Without an application, there are no accounts to wait for. An error shows when the sender is opened.
+            if self.accounts.application().is_some()
+                && let Ok(Some("account")) = self.kind(sender_id).await.as_ref().map(Option::as_deref)
+            {
+                self.accounts.turn(sender_id).await;
+            }
+        })
+    }
+
     fn open<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Opened, OpenError>> {
         Box::pin(async move {
             let sender_id = lease.sender_id;

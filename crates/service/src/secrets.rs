@@ -17,7 +17,7 @@ pub use keyring::{Keyring, KeyringError};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::{error::Error, worker::OpenError};
 
 /// Why sealing or opening failed. No text holds a part of a secret.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,19 @@ pub enum SealError {
     /// The keyring could not be read again.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+}
+
+impl From<SealError> for OpenError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Malformed(_)
+            | SealError::UnsupportedVersion(_)
+            | SealError::UnknownKey(_)
+            | SealError::Refused(_)
+            | SealError::TooLong => Self::Broken(error.to_string()),
+            SealError::NoRandomness(_) | SealError::Keyring(_) => Self::Later(error.to_string()),
+        }
+    }
 }
 
 impl From<SealError> for Error {

@@ -246,10 +246,22 @@ async fn a_periodic_task_has_one_row_and_goes_on_after_it_used_up_its_attempts()
 async fn dead_local_tasks_have_rows_until_they_succeed() {
     let bench = Bench::new().await;
     let (key, other) = (Uuid::now_v7(), Uuid::now_v7());
-    for attempts in [3, 4] {
-        tasks::bury(&bench.pool, "probe", 0, key, attempts, "away").await.unwrap();
-    }
-    tasks::bury(&bench.pool, "probe", 0, other, 1, "away").await.unwrap();
+    let dead = |key, attempts| tasks::DeadLocal {
+        name: "probe",
+        queue: 0,
+        key,
+        attempts,
+        max_attempts: 3,
+        error: format!("away {attempts}"),
+    };
+    tasks::bury(&bench.pool, &[&dead(key, 3), &dead(other, 3)]).await.unwrap();
+    let shown = "SELECT attempts, max_attempts, last_error, finished_at::text FROM tasks WHERE key = $1";
+    let shown = async |key: Uuid| -> (i32, i32, String, String) {
+        sqlx::query_as(shown).bind(key.to_string()).fetch_one(&bench.pool).await.unwrap()
+    };
+    let died = shown(key).await.3;
+    tasks::bury(&bench.pool, &[&dead(key, 4)]).await.unwrap();
+    assert_eq!(shown(key).await, (4, 3, "away 4".to_owned(), died), "it has been dead since then");
     assert_eq!(tasks::dead_counts(&bench.pool).await.unwrap(), [("probe".to_owned(), 2)]);
     tasks::settle(&bench.pool, "probe", &[key, Uuid::now_v7()]).await.unwrap();
     let left: Uuid = sqlx::query_scalar("SELECT id FROM tasks").fetch_one(&bench.pool).await.unwrap();
@@ -258,6 +270,7 @@ async fn dead_local_tasks_have_rows_until_they_succeed() {
     tasks::replay(&mut db, left).await.unwrap().unwrap();
     let worker = bench.worker().await;
     assert!(tasks::claim(&bench.pool, worker, 0, &["probe"], 9).await.unwrap().is_empty(), "not for any worker");
+    tasks::bury(&bench.pool, &[&dead(other, 5)]).await.unwrap();
     let found = tasks::replayed_locals(&bench.pool, &["probe"]).await.unwrap();
     assert_eq!((found.len(), &found[0].key), (1, &other.to_string()));
     assert!(tasks::take_local(&bench.pool, left).await.unwrap());

@@ -81,6 +81,8 @@ pub struct Parts {
     pub hints: Hints,
     /// What they send.
     pub files: Files,
+    /// Tells of probes that fail.
+    pub letters: DeadLetters,
 }
 
 /// The connected accounts of this process.
@@ -127,13 +129,13 @@ impl TelegramAccounts {
             peer_flood,
             hints,
             files,
+            letters,
         } = parts;
         let inbound = StoreInbound { pool: store::db::hot(&pool, 1), worker_id: ownership.worker_id };
         let inbound = Group::spawn(inbound, INBOUND);
         let shared = Arc::new(Shared { pool, sealer, hints, ownership, inbound });
         let live = LiveAccounts::default();
         let uplink = Arc::new(Uplink::default());
-        let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
         let care = Spread::new(Care { live: live.clone() }, probe_every, PROBES_AT_ONCE, letters);
         tokio::spawn(care.clone().run(stop.clone()));
         let server = application.as_ref().map(|application| application.server().clone());
@@ -226,6 +228,13 @@ impl TelegramAccounts {
         table::unowned(&self.shared.pool).await
     }
 
+    /// Waits until the budget lets an account be connected. One whose connection is there already has nothing to wait for.
+    pub async fn turn(&self, id: Uuid) {
+        if !lock(&self.adopted).contains_key(&id) {
+            self.budget.turn().await;
+        }
+    }
+
     /// Connects an account and proves that it is alive. What was begun is gone when the future is dropped or the worker's term ends.
     pub async fn open(&self, lease: &Lease) -> Result<Opened, OpenError> {
         let term = self.shared.ownership.term();
@@ -242,9 +251,6 @@ impl TelegramAccounts {
         let id = lease.sender_id;
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
         let adopted = lock(&self.adopted).remove(&id);
-        if adopted.is_none() && lease.connects_in().is_none() {
-            self.budget.turn().await;
-        }
         let stored =
             table::stored_session(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         if !stored.is_active {
@@ -280,12 +286,13 @@ impl TelegramAccounts {
     async fn connect(&self, id: Uuid, stored: &table::StoredSession) -> Result<Account, OpenError> {
         let later = |error: &dyn std::fmt::Display| OpenError::Later(error.to_string());
         let Some(application) = &self.application else { return Err(OpenError::Inactive) };
-        let envelope = Envelope::from_json(stored.session_data.clone()).map_err(|e| later(&e))?;
-        let bytes = self.shared.sealer.open(&session_purpose(id), &envelope).await.map_err(|e| later(&e))?;
-        let mut data = SessionData::from_bytes(&bytes).map_err(|e| later(&e))?;
+        let broken = |error: &dyn std::fmt::Display| OpenError::Broken(format!("the session cannot be read: {error}"));
+        let envelope = Envelope::from_json(stored.session_data.clone())?;
+        let bytes = self.shared.sealer.open(&session_purpose(id), &envelope).await?;
+        let mut data = SessionData::from_bytes(&bytes).map_err(|e| broken(&e))?;
         let positions = inbound::positions(&self.shared.pool, id, stored.login_epoch).await.map_err(|e| later(&e))?;
         data.updates.take_up(positions);
-        let client: Client = serde_json::from_value(stored.client.clone()).map_err(|e| later(&e))?;
+        let client: Client = serde_json::from_value(stored.client.clone()).map_err(|e| broken(&e))?;
         let options = application.options(&client).await.map_err(|e| later(&e))?;
         let connected = async { Account::connect(&options, options.open_session(data).await?).await };
         let connected = connected.await;

@@ -124,9 +124,14 @@ struct Running {
 
 impl TelegramBots {
     /// With the limits of every bot; the task that probes them ends with `stop`.
-    pub fn start(shared: Shared, sealer: Sealer, limits: Limits, stop: CancellationToken) -> Arc<Self> {
+    pub fn start(
+        shared: Shared,
+        sealer: Sealer,
+        limits: Limits,
+        letters: DeadLetters,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let live = LiveBots::default();
-        let letters = DeadLetters::kept(shared.pool.clone(), stop.clone());
         // Twice in each period: see `LiveBot::probe_if_due`.
         let probes = Spread::new(Probe { live: live.clone() }, shared.probe_every / 2, PROBES_AT_ONCE, letters);
         tokio::spawn(probes.clone().run(stop.clone()));
@@ -146,9 +151,10 @@ impl TelegramBots {
         if !row.is_active {
             return Err(OpenError::Inactive);
         }
-        let envelope = Envelope::parse(&row.bot_token).map_err(|e| later(&e))?;
-        let token = self.sealer.open(&token_purpose(id), &envelope).await.map_err(|e| later(&e))?;
-        let token = std::str::from_utf8(&token).map_err(|_| OpenError::Later("the sealed token is not text".into()))?;
+        let envelope = Envelope::parse(&row.bot_token)?;
+        let token = self.sealer.open(&token_purpose(id), &envelope).await?;
+        let token =
+            std::str::from_utf8(&token).map_err(|_| OpenError::Broken("the sealed token is not text".into()))?;
         let standing = inbound::standing(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         let token = SecretString::from(token.to_owned());
         let bot = Arc::new(LiveBot::new(id, row.bot_token.clone(), token, self.shared.clone(), &standing));

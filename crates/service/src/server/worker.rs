@@ -22,6 +22,7 @@ use crate::{
     tasks::{
         self, Executor, Kinds,
         channels::{ChannelCheck, ChannelRefresh, Look},
+        local::DeadLetters,
     },
     worker::{self, AllLimits, Context, Ownership},
 };
@@ -54,7 +55,8 @@ pub async fn start(
     let ownership = Arc::new(Ownership::new());
     ownership.renew(&pool).await?;
     let accounts_configured = application.is_some();
-    let accounts = accounts(settings, &common, application, &ownership, shutdown);
+    let letters = DeadLetters::kept(pool.clone(), stop.clone());
+    let accounts = accounts(settings, &common, application, &ownership, letters.clone(), shutdown);
     let shared = Shared::new(
         settings,
         pool.clone(),
@@ -64,7 +66,8 @@ pub async fn start(
         ownership.clone(),
         common.files.clone(),
     );
-    let bots = TelegramBots::start(shared, common.sealer.clone(), AllLimits::new(&settings.telegram).bot, stop.clone());
+    let limits = AllLimits::new(&settings.telegram).bot;
+    let bots = TelegramBots::start(shared, common.sealer.clone(), limits, letters.clone(), stop.clone());
     let local = Local { worker_id: ownership.worker_id, accounts: accounts.clone(), bots: bots.clone() };
     let questions = Questions::new(pool.clone(), common.sealer.clone(), Some(local));
     let look = Look { questions: questions.clone(), hints: common.hints.clone(), settings: settings.channels.clone() };
@@ -76,7 +79,9 @@ pub async fn start(
     let failover = settings.channels.failover;
     let platforms = Platforms::new(pool.clone(), bots, accounts.clone(), common.hints.clone(), failover);
     let give_up = settings.telegram.give_up_after;
-    let context = Context::new(pool.clone(), ownership.clone(), platforms, common.hints.clone(), give_up, stop.clone());
+    let hints = common.hints.clone();
+    let context = Context::new(pool.clone(), ownership.clone(), platforms, letters, hints, give_up, stop.clone());
+    let kinds = kinds.with_local(context.reconnects.clone());
     if accounts_configured {
         drive_logins(&common, &accounts, &ownership, arriving.logins_in, shutdown);
     }
@@ -102,6 +107,7 @@ fn accounts(
     common: &Common,
     application: Option<Application>,
     ownership: &Arc<Ownership>,
+    letters: DeadLetters,
     shutdown: &Shutdown,
 ) -> Arc<TelegramAccounts> {
     let parts = telegram_accounts::Parts {
@@ -115,6 +121,7 @@ fn accounts(
         peer_flood: settings.telegram.peer_flood,
         hints: common.hints.clone(),
         files: common.files.clone(),
+        letters,
     };
     TelegramAccounts::start(parts, shutdown.soft.clone())
 }

@@ -202,9 +202,11 @@ impl Executor {
         for task in table::replayed_locals(pool, &locals).await? {
             let local = self.kinds.local.get(&*task.name);
             if let (Some(local), Ok(key)) = (local, task.key.parse())
-                && local.replay(key)
+                && local.holds(key)
+                // First, since a run that fails at once leaves a row again.
+                && table::take_local(pool, task.id).await?
             {
-                table::take_local(pool, task.id).await?;
+                local.replay(key);
             }
         }
         Ok(())

@@ -46,17 +46,19 @@ impl<T: Task> AnyKind for Of<T> {
 
 /// The runner of a local kind, whose type is forgotten.
 pub(super) trait AnyLocal: Send + Sync {
-    /// Runs the key now, if this process holds it.
-    fn replay(&self, key: Uuid) -> bool;
+    /// Whether this process holds the key.
+    fn holds(&self, key: Uuid) -> bool;
+    /// Runs it now, with all of its attempts before it.
+    fn replay(&self, key: Uuid);
 }
 
 impl<T: LocalTask> AnyLocal for Spread<T> {
-    fn replay(&self, key: Uuid) -> bool {
-        let holds = self.holds(key);
-        if holds {
-            self.once(key);
-        }
-        holds
+    fn holds(&self, key: Uuid) -> bool {
+        Self::holds(self, key)
+    }
+
+    fn replay(&self, key: Uuid) {
+        self.once(key);
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`plan`]: what an actor knows of its due messages and of its chats;
 //! - [`attempt`]: one attempt, from `queued → sending` to its outcome;
 //! - [`ownership`]: the worker's own row, and when to stop because it could not be renewed; [`watchdog`]: for when it hangs;
+//! - [`reconnects`]: the task that says when a sender is opened, and when again;
 //! - [`pace`], [`backoff`]: how often, and when again.
 
 mod actor;
@@ -17,6 +18,7 @@ mod opening;
 mod ownership;
 mod pace;
 mod plan;
+mod reconnects;
 mod router;
 pub mod watchdog;
 
@@ -32,11 +34,12 @@ use store::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::queue::Hints;
+use crate::{queue::Hints, tasks::local::DeadLetters};
 
 pub use backoff::backoff;
 pub use ownership::Ownership;
 pub use pace::{AllLimits, Limits};
+pub use reconnects::{Reconnect, Reconnects};
 pub use router::run;
 
 /// How many attempts go into one commit at most.
@@ -46,6 +49,9 @@ const LOOKS: usize = 64;
 
 /// Opens senders and marks dead ones: what the worker needs to know of the platforms.
 pub trait Senders: Send + Sync + 'static {
+    /// Waits until the budget of the whole service lets the sender be opened. What was waited for is lost when the future is dropped.
+    fn turn(&self, sender_id: Uuid) -> BoxFuture<'_, ()>;
+
     /// Opens a sender with its present credentials. When the future is dropped, what it began is gone.
     fn open<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, Result<Opened, OpenError>>;
 
@@ -121,9 +127,12 @@ pub enum OpenError {
     /// It is switched off or dead.
     #[error("the sender is not active")]
     Inactive,
-    /// The database, or the keys that seal the credentials, cannot be reached now.
+    /// Something that is needed, such as the database or the platform, cannot be reached now.
     #[error("the sender cannot be opened now: {0}")]
     Later(String),
+    /// What is stored of it cannot be used: somebody has to mend that.
+    #[error("the sender cannot be opened: {0}")]
+    Broken(String),
     /// The platform asks not to try before so long.
     #[error("the platform lets the sender connect in {} s only", .0.as_secs())]
     NotBefore(Duration),
@@ -141,6 +150,8 @@ pub struct Context {
     pub finish: Group<Finish>,
     /// Opens senders.
     pub senders: Arc<dyn Senders>,
+    /// When they are opened.
+    pub reconnects: Arc<Reconnects>,
     /// Whether this worker may act.
     pub ownership: Arc<Ownership>,
     /// For hints that belong to other workers.
@@ -154,11 +165,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// Puts the parts together and starts the tasks that commit.
+    /// Puts the parts together, and starts the tasks that commit and the one that reconnects.
     pub fn new(
         pool: PgPool,
         ownership: Arc<Ownership>,
         senders: Arc<dyn Senders>,
+        letters: DeadLetters,
         hints: Hints,
         give_up_after: Duration,
         stop: CancellationToken,
@@ -166,12 +178,20 @@ impl Context {
         let limit = i64::try_from(plan::WINDOW).unwrap_or(i64::MAX);
         // Each group has one statement at a time.
         let hot = store::db::hot(&pool, 3);
+        let of = senders.clone();
+        let budget = move |id| -> BoxFuture<'static, ()> {
+            let of = of.clone();
+            Box::pin(async move { of.turn(id).await })
+        };
+        let reconnects = Reconnect::spread(Box::new(budget), letters);
+        tokio::spawn(reconnects.clone().run(stop.clone()));
         Arc::new(Self {
             due: Group::spawn(Due { pool: hot.clone(), limit }, LOOKS),
             start: Group::spawn(Start { pool: hot.clone(), worker_id: ownership.worker_id }, GROUP),
             finish: Group::spawn(Finish { pool: hot }, GROUP),
             pool,
             senders,
+            reconnects,
             ownership,
             hints,
             give_up_after,

@@ -9,6 +9,7 @@ mod common;
 mod by_phone;
 mod by_qr;
 mod cuts;
+mod dead_letters;
 mod former;
 mod imports;
 mod incoming;

@@ -8,7 +8,7 @@ mod queued;
 mod running;
 mod shown;
 
-pub use queued::{NewTask, Periodic, arm, bury, enqueue, settle};
+pub use queued::{DeadLocal, NewTask, Periodic, arm, bury, enqueue, settle};
 pub use running::{ClaimedTask, Ended, LocalTask, Lost, claim, due_queues, finish, lost, replayed_locals, take_local};
 pub use shown::{QueueRow, TaskFilter, TaskRow, dead_counts, delete, find, list, queues, replay};
 

@@ -91,29 +91,44 @@ pub async fn arm(pool: &PgPool, task: Periodic<'_>) -> Result<(), sqlx::Error> {
     .map(drop)
 }
 
-/// Notes that a local task is dead.
-pub async fn bury(
-    pool: &PgPool,
-    name: &str,
-    queue: i16,
-    key: Uuid,
-    attempts: i32,
-    error: &str,
-) -> Result<(), sqlx::Error> {
+/// A local task that has used up its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLocal {
+    /// The kind's name.
+    pub name: &'static str,
+    /// 0 high, 1 mid, 2 low.
+    pub queue: i16,
+    /// What it failed for.
+    pub key: Uuid,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// After how many it was dead.
+    pub max_attempts: i32,
+    /// Why it failed last.
+    pub error: String,
+}
+
+/// Notes that local tasks are dead, and why; each name and key is there once. When it died stays what it was, and one that somebody
+/// wants to be run again stays so.
+pub async fn bury(pool: &PgPool, dead: &[&DeadLocal]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO tasks AS t (id, name, queue, key, input, status, attempts, max_attempts, local, last_error,
                                  finished_at)
-         VALUES ($1, $2, $3, $4::text, jsonb_build_object('key', $4::text), 'dead', $5, $5, TRUE, $6, now())
-         ON CONFLICT (name, key) DO UPDATE SET status = 'dead', queue = EXCLUDED.queue, attempts = EXCLUDED.attempts,
-             max_attempts = EXCLUDED.max_attempts, last_error = EXCLUDED.last_error, finished_at = now()
-         WHERE t.local",
+         SELECT uuid7_now(), name, queue, key, jsonb_build_object('key', key), 'dead', attempts, max_attempts, TRUE, error,
+                now()
+         FROM unnest($1::text[], $2::smallint[], $3::text[], $4::int[], $5::int[], $6::text[])
+              AS dead(name, queue, key, attempts, max_attempts, error)
+         ORDER BY name, key
+         ON CONFLICT (name, key) DO UPDATE SET queue = EXCLUDED.queue, attempts = EXCLUDED.attempts,
+             max_attempts = EXCLUDED.max_attempts, last_error = EXCLUDED.last_error
+         WHERE t.local AND t.status = 'dead'",
     )
-    .bind(Uuid::now_v7())
-    .bind(name)
-    .bind(queue)
-    .bind(key.to_string())
-    .bind(attempts)
-    .bind(error)
+    .bind(dead.iter().map(|dead| dead.name).collect::<Vec<_>>())
+    .bind(dead.iter().map(|dead| dead.queue).collect::<Vec<_>>())
+    .bind(dead.iter().map(|dead| dead.key.to_string()).collect::<Vec<_>>())
+    .bind(dead.iter().map(|dead| dead.attempts).collect::<Vec<_>>())
+    .bind(dead.iter().map(|dead| dead.max_attempts).collect::<Vec<_>>())
+    .bind(dead.iter().map(|dead| &*dead.error).collect::<Vec<_>>())
     .execute(pool)
     .await
     .map(drop)

@@ -3,8 +3,8 @@
 //! A [`Spread`] holds any number of keys, with one timer for all of them and about 100 bytes for each. A key that is
 //! [added](Spread::add) runs once in each period, always at the same phase of it, which follows from the key: so thousands are spread
 //! evenly, and a restart does not bring them together. A key that is [queued once](Spread::once) runs as soon as there is room, and
-//! is forgotten when it succeeded. Both keep to the kind's time-out and retry policy; what is dead becomes a dead row as a durable
-//! task does, and the row goes when the same key succeeds again.
+//! is forgotten when it succeeded. Both keep to the kind's time-out and retry policy. What is dead becomes a dead row as a durable
+//! task does, goes on to be tried once in each period, and the row goes when the same key succeeds again.
 
 mod letters;
 mod schedule;
@@ -31,6 +31,11 @@ use schedule::{Grid, Schedule};
 
 /// A kind of local task.
 pub trait LocalTask: Kind {
+    /// What a run has to wait for before its time begins, such as its turn in a budget.
+    fn ready(&self, _key: Uuid) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Runs it for one key. A run may be dropped at any await: at the end of the process, and after its time-out.
     fn run(&self, key: Uuid) -> impl Future<Output = Result<(), TaskError>> + Send;
 }
@@ -65,17 +70,24 @@ impl<T: LocalTask> Spread<T> {
         self.changed.notify_one();
     }
 
-    /// Runs the key as soon as there is room. A key that was added comes before its turn; one that waits after a failure goes on
-    /// waiting, and one that runs runs again afterwards.
+    /// Runs the key as soon as there is room, with all of its attempts before it: one that was added comes before its turn, one that
+    /// failed before its next try, one that runs runs again afterwards. Only a wait that somebody else imposed goes on.
     pub fn once(&self, key: Uuid) {
         self.schedule().once(key, Instant::now());
         self.changed.notify_one();
     }
 
     /// Forgets the key. A run that is under way goes to its end, but nothing follows from it, and the key does not run a second time
-    /// before that end.
+    /// before that end. That the key is dead is not told any more, since another process may have it now; where that was told, it
+    /// stays so until the key succeeds.
     pub fn remove(&self, key: Uuid) {
         self.schedule().remove(key);
+        self.letters.withdraw::<T>(key);
+    }
+
+    /// What is run.
+    pub fn task(&self) -> &T {
+        &self.task
     }
 
     /// Whether the key is there.
@@ -123,6 +135,7 @@ impl<T: LocalTask> Spread<T> {
             };
             let this = self.clone();
             runs.spawn(async move {
+                this.task.ready(key).await;
                 let result = attempt(About::of::<T>(), this.task.run(key)).await;
                 this.finish(key, result);
             });
@@ -138,9 +151,11 @@ impl<T: LocalTask> Spread<T> {
         match end {
             schedule::End::Nothing => {}
             schedule::End::FirstSuccess => self.letters.settle::<T>(key),
-            schedule::End::Dead { attempts } => {
+            schedule::End::Dead { attempts, now } => {
                 let error = result.err().map(|error| error.to_string()).unwrap_or_default();
-                tracing::warn!(task = T::NAME, %key, attempts, error, "a local task is dead");
+                if now {
+                    tracing::warn!(task = T::NAME, %key, attempts, error, "a local task is dead");
+                }
                 self.letters.bury::<T>(key, attempts, error);
             }
         }

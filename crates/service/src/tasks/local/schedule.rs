@@ -56,6 +56,10 @@ struct Entry {
     state: State,
     /// Failed attempts in a row.
     attempts: u32,
+    /// Somebody else imposed a wait until then, which nothing shortens.
+    not_before: Option<Instant>,
+    /// It has used up its attempts, and nobody asked for it since.
+    dead: bool,
     /// In every period, and not until it succeeds.
     repeats: bool,
     /// Its success was told.
@@ -71,14 +75,24 @@ enum State {
     RunsAndAgain,
 }
 
+impl Entry {
+    /// Has all of its attempts again. Returns when it may run.
+    fn begin_anew(&mut self, now: Instant) -> Instant {
+        (self.attempts, self.dead) = (0, false);
+        self.not_before.map_or(now, |imposed| imposed.max(now))
+    }
+}
+
 /// What the outside is to be told of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
     Nothing,
     /// The first success since the key is known, or since it was dead.
     FirstSuccess,
+    /// It has used up its attempts: now, or before.
     Dead {
         attempts: u32,
+        now: bool,
     },
 }
 
@@ -107,14 +121,17 @@ impl Schedule {
     pub fn once(&mut self, key: Uuid, now: Instant) {
         match self.entries.get_mut(&key) {
             Some(entry) if entry.state != State::Waits => entry.state = State::RunsAndAgain,
-            Some(entry) if entry.attempts > 0 => {}
-            Some(_) => self.move_to(key, now),
+            Some(entry) => {
+                let due = entry.begin_anew(now);
+                self.move_to(key, due);
+            }
             None => self.insert(key, now, false),
         }
     }
 
     fn insert(&mut self, key: Uuid, due: Instant, repeats: bool) {
-        let entry = Entry { due, state: State::Waits, attempts: 0, repeats, settled: false };
+        let state = State::Waits;
+        let entry = Entry { due, state, attempts: 0, not_before: None, dead: false, repeats, settled: false };
         self.entries.insert(key, entry);
         self.due.insert((due, key));
     }
@@ -169,21 +186,27 @@ impl Schedule {
             return End::Nothing;
         };
         let again = std::mem::replace(&mut entry.state, State::Waits) == State::RunsAndAgain;
+        entry.not_before = None;
         let (end, next) = match result {
             Ok(()) => {
                 let first = !std::mem::replace(&mut entry.settled, true);
-                entry.attempts = 0;
+                (entry.attempts, entry.dead) = (0, false);
                 let next = if again { Some(now) } else { entry.repeats.then_some(turn) };
                 (if first { End::FirstSuccess } else { End::Nothing }, next)
             }
             Err(error) => {
-                entry.attempts += 1;
+                if let TaskError::RetryAfter { wait, .. } = error {
+                    entry.not_before = Some(now + *wait);
+                }
+                entry.attempts = entry.attempts.saturating_add(1);
                 match self.retry.after(error, entry.attempts) {
-                    Then::Again(wait) => (End::Nothing, Some(now + wait)),
-                    Then::Dead => {
+                    _ if again => (End::Nothing, Some(entry.begin_anew(now))),
+                    Then::Again(wait) if !entry.dead => (End::Nothing, Some(now + wait)),
+                    Then::Again(_) | Then::Dead => {
                         entry.settled = false;
-                        let attempts = std::mem::take(&mut entry.attempts);
-                        (End::Dead { attempts }, entry.repeats.then_some(turn))
+                        let end =
+                            End::Dead { attempts: entry.attempts, now: !std::mem::replace(&mut entry.dead, true) };
+                        (end, Some(entry.not_before.map_or(turn, |imposed| turn.max(imposed))))
                     }
                 }
             }
