@@ -4,13 +4,13 @@
 //! used it for a while, it ends by itself. A test's database is a copy of a migrated template and is dropped with its
 //! [`TestDb`].
 
-mod account;
 mod server;
 
 use std::future::Future;
 
 use sha2::{Digest, Sha256};
 use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
+use testservers::Road;
 use uuid::Uuid;
 
 use server::Server;
@@ -52,6 +52,17 @@ impl TestDb {
     /// How to connect to it, as its superuser.
     pub fn options(&self) -> PgConnectOptions {
         self.server.options(&self.name)
+    }
+
+    /// A road to it, and how to connect to it by way of this road.
+    ///
+    /// # Panics
+    /// There is no temporary folder.
+    pub fn by_road(&self) -> (Road, PgConnectOptions) {
+        let options = self.options();
+        let road = Road::to_postgres_in(options.get_socket().expect("the test server has a socket"));
+        let by_road = options.socket(road.folder());
+        (road, by_road)
     }
 
     /// Its name.

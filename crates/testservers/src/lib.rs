@@ -1,10 +1,17 @@
 //! Private servers for tests, each with its own ports and folder. A test may kill them: they end with their value.
+//!
+//! - [`Postgres`], [`RabbitMq`], [`Redis`]: the servers;
+//! - [`Road`]: a way to a server, which can be cut, fall silent or take its time.
 
+pub mod postgres;
 mod rabbitmq;
 mod redis;
+mod road;
 
+pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
+pub use road::{Road, State};
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -15,7 +22,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Ports that were free a moment ago, outside of the range from which the system takes those of connections.
-fn free_ports<const N: usize>() -> [u16; N] {
+///
+/// # Panics
+/// The system has no free ports.
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let taken: Vec<TcpListener> = std::iter::from_fn(|| {
         let seed =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());

@@ -1,5 +1,7 @@
 //! A Redis server.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -44,6 +46,18 @@ impl Redis {
             let _ = server.kill();
             let _ = server.wait();
         }
+    }
+
+    /// Removes everything in it.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub fn flush(&self) {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        connection.write_all(b"FLUSHALL\r\n").expect("it reads");
+        let mut answer = [0; 5];
+        connection.read_exact(&mut answer).expect("it answers");
+        assert_eq!(&answer, b"+OK\r\n");
     }
 
     /// Starts it on the same port, with what it had written down.

@@ -21,10 +21,10 @@ use telegram_sim::world::{Filter, Message, Place};
 use telegram_sim::{Sim, SimOptions};
 use tempfile::TempDir;
 use testdb::TestDb;
+use testservers::Road;
 use uuid::Uuid;
 
 use super::client::{Client, Transcript};
-use super::road::Road;
 use super::stream::EventStream;
 use super::{aftermath, eventually, log};
 
@@ -108,8 +108,7 @@ impl TestApp {
 
     /// On a database that can be put out of reach.
     pub async fn start_by_road(db: TestDb) -> (Self, Road) {
-        let road = Road::to(&db.options());
-        let way = road.taken_by(db.options());
+        let (road, way) = db.by_road();
         (Self::launch(db, way, &[]).await, road)
     }
 

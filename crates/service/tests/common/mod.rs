@@ -4,14 +4,12 @@
 //! - [`client`]: one caller of the API, and the answers;
 //! - [`stream`]: a reader of the event stream;
 //! - [`log`]: what the service logged;
-//! - `road`: the way to the database, which can be cut;
 //! - `aftermath`: what must hold at the end of every test.
 
 pub mod aftermath;
 pub mod app;
 pub mod client;
 pub mod log;
-mod road;
 pub mod stream;
 
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use testservers::State;
+
 use crate::load::Load;
-use crate::road::State;
 use crate::rounds;
 use crate::scene::{Scene, until};
 

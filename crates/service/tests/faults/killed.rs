@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::load::Load;
 use crate::rounds;
-use crate::scene::{Scene, until, watchdog_of};
+use crate::scene::{Scene, until};
+use crate::watchdog::watchdog_of;
 
 /// How long workers without work are watched.
 const IDLE: Duration = Duration::from_secs(8);

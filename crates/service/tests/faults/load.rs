@@ -11,7 +11,8 @@ use telegram_sim::Sim;
 use telegram_sim::world::Filter;
 use tokio::task::JoinHandle;
 
-use crate::scene::{LOOK_EVERY, PATIENCE, Person, Scene, until};
+use crate::people::Person;
+use crate::scene::{LOOK_EVERY, PATIENCE, Scene, until};
 use crate::support::Api;
 
 /// Who send at the same time: each has its own accounts.

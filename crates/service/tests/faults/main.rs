@@ -2,7 +2,8 @@
 //! nothing comes twice, the order in each chat holds, no session is used from two places, and all accounts live again soon.
 //!
 //! - [`scene`]: the simulated Telegram with its people, the database, and the processes;
-//! - [`road`]: the ways of each worker to the database and to Telegram, which can be cut;
+//! - [`people`]: accounts that are connected from the start;
+//! - [`watchdog`]: the small process beside a worker;
 //! - [`load`]: what is sent and what arrives, and what must hold of it.
 //!
 //! `FAULTS=3` repeats each fault so often.
@@ -12,9 +13,10 @@
 mod cut;
 mod killed;
 mod load;
-mod road;
+mod people;
 mod scene;
 mod waits;
+mod watchdog;
 
 #[path = "../process/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the other tests of processes use more of it")]

@@ -5,20 +5,14 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
-use serde_json::json;
-use service::platforms::telegram_accounts::session_purpose;
 use service::secrets::{Keyring, Sealer};
 use sqlx::{ConnectOptions as _, PgPool};
-use telegram::accounts::table::{self, Proven};
-use telegram::mtproto::{AuthKey, SelfUser, SessionData, UpdateState};
-use telegram_sim::mtproto::NewAccount;
-use telegram_sim::world::NewUser;
 use telegram_sim::{Sim, SimOptions};
 use testdb::TestDb;
+use testservers::Road;
 use uuid::Uuid;
 
-use crate::road::{DatabaseRoad, Road, TelegramRoad};
+use crate::people::{Person, signed_in};
 use crate::support::{Api, Machine, Service};
 
 /// Accounts of the scene.
@@ -31,17 +25,6 @@ const USER: i32 = 1;
 pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Only a test that fails waits so long.
 pub const PATIENCE: Duration = Duration::from_mins(2);
-
-/// An account, as the service and as Telegram know it.
-#[derive(Debug, Clone)]
-pub struct Person {
-    /// At the service.
-    pub account: Uuid,
-    /// At Telegram.
-    pub user: i64,
-    /// Who write to it.
-    pub friends: Vec<i64>,
-}
 
 /// The scene.
 pub struct Scene {
@@ -63,8 +46,8 @@ pub struct Scene {
 /// A machine for a worker, with its own ways to the database and to Telegram.
 pub struct Place {
     machine: Machine,
-    database: DatabaseRoad,
-    telegram: TelegramRoad,
+    database: Road,
+    telegram: Road,
     worker: Option<Service>,
 }
 
@@ -83,11 +66,11 @@ impl Scene {
         let sealer = Sealer::Local(Arc::new(Keyring::open(&machine.data().join("keyring.json")).unwrap()));
         let mut people = Vec::new();
         for number in 0..ACCOUNTS {
-            people.push(person(&sim, &pool, &sealer, number).await);
+            people.push(signed_in(&sim, &pool, &sealer, USER, number, FRIENDS).await);
         }
         let mut places = Vec::new();
         for _ in 0..3 {
-            places.push(Place::new(&sim, &database, &machine).await);
+            places.push(Place::new(&sim, &database, &machine));
         }
         let mut front = Service::spawn(machine.command(&["serve", "--roles", "api"]));
         front.ready().await;
@@ -164,10 +147,10 @@ impl Scene {
 }
 
 impl Place {
-    async fn new(sim: &Sim, database: &TestDb, keys: &Machine) -> Self {
-        let road = DatabaseRoad::to(&database.options());
-        let telegram = TelegramRoad::to(sim.mtproto.unwrap()).await;
-        let machine = machine(sim, road.taken_by(database.options()).to_url_lossy(), telegram.address);
+    fn new(sim: &Sim, database: &TestDb, keys: &Machine) -> Self {
+        let (road, by_road) = database.by_road();
+        let telegram = Road::to(sim.mtproto.unwrap());
+        let machine = machine(sim, by_road.to_url_lossy(), telegram.address());
         std::fs::create_dir(machine.data()).unwrap();
         std::fs::copy(keys.data().join("keyring.json"), machine.data().join("keyring.json")).unwrap();
         Self { machine, database: road, telegram, worker: None }
@@ -208,12 +191,12 @@ impl Place {
 
     /// Its way to Telegram.
     pub fn to_telegram(&self) -> &Road {
-        &self.telegram.road
+        &self.telegram
     }
 
     /// Its way to the database.
     pub fn to_database(&self) -> &Road {
-        &self.database.road
+        &self.database
     }
 }
 
@@ -230,49 +213,6 @@ fn machine(sim: &Sim, database: impl std::fmt::Display, telegram: std::net::Sock
         .with("INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL", format!("{}/mtproto/keys", sim.control_url()))
         .with("INTEGRATIONS_TELEGRAM__ACCOUNT_PER_SECOND", 1000)
         .with("INTEGRATIONS_TELEGRAM__PRIVATE_CHAT_PER_SECOND", 1000)
-}
-
-/// An account that is signed in already, as after its login: two hundred logins would take longer than the tests.
-async fn person(sim: &Sim, pool: &PgPool, sealer: &Sealer, number: usize) -> Person {
-    let phone = format!("+1997{number:07}");
-    let user = sim.accounts().create_account(NewAccount { phone: phone.clone(), ..NewAccount::default() }).unwrap();
-    let friends = (0..FRIENDS).map(|_| sim.world().lock().add_user(NewUser::default())).collect();
-    let (home, keys) = sim.accounts().sign_in(user).unwrap();
-    let mut data = SessionData::logged_in(home, AuthKey::from(keys[&home])).unwrap();
-    for (dc, key) in keys {
-        data.data_centers.get_mut(&dc).unwrap().auth_key = Some(AuthKey::from(key));
-    }
-    data.user = Some(SelfUser { id: user, access_hash: None });
-    // Where the updates of a new account begin.
-    data.updates = UpdateState { pts: 1, seq: 1, date: 1_700_000_000, ..UpdateState::default() };
-    let account = Uuid::now_v7();
-    let session = json!(sealer.seal(&session_purpose(account), &data.to_bytes()).await.unwrap());
-    let proven = Proven {
-        id: account,
-        user_id: USER,
-        phone: &phone,
-        telegram_user_id: user,
-        name: "Somebody",
-        username: None,
-        session_data: &session,
-        fingerprint: &data.fingerprint().unwrap(),
-        client: &json!({}),
-    };
-    table::insert(&mut pool.acquire().await.unwrap(), &proven).await.unwrap();
-    Person { account, user, friends }
-}
-
-/// The process that watches over this one.
-pub fn watchdog_of(pid: i32) -> Option<Pid> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let all_threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.filter_map(Result::ok);
-    let children = all_threads.fold(children, |known, thread| {
-        known + " " + &std::fs::read_to_string(thread.path().join("children")).unwrap_or_default()
-    });
-    let is_watchdog = |child: &i32| {
-        std::fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.contains("watchdog"))
-    };
-    children.split_whitespace().filter_map(|child| child.parse().ok()).find(is_watchdog).and_then(Pid::from_raw)
 }
 
 /// Looks until it is so.

@@ -9,7 +9,8 @@ use telegram_sim::mtproto::faults::Fault;
 use telegram_sim::world::Filter;
 use uuid::Uuid;
 
-use crate::scene::{Person, Scene, until};
+use crate::people::Person;
+use crate::scene::{Scene, until};
 
 /// Long enough for a crash and a move.
 const WAIT: Duration = Duration::from_secs(20);

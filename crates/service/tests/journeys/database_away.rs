@@ -3,13 +3,14 @@
 use serde_json::json;
 use telegram_sim::bot_api::{Fault, FaultAction};
 use testdb::TestDb;
+use testservers::State;
 
 use crate::common::app::{BOTS, TestApp, id_of};
 use crate::common::eventually;
 
 #[tokio::test]
 async fn what_was_on_the_wire_is_sent_and_what_was_refused_can_be_repeated() {
-    let (app, mut road) = TestApp::start_by_road(TestDb::migrated().await).await;
+    let (app, road) = TestApp::start_by_road(TestDb::migrated().await).await;
     let bot = app.connect_bot().await;
     let chat = app.person(&bot);
     let mut events = app.events(&app.user, "?type=message.sent", None).await;
@@ -17,7 +18,7 @@ async fn what_was_on_the_wire_is_sent_and_what_was_refused_can_be_repeated() {
     let on_the_wire = app.send(&bot, chat, "on the wire").await;
     eventually("Telegram has it", async || app.hits(slow) == 1).await;
 
-    road.cut();
+    road.become_now(State::Gone).await;
     let body = json!({ "chat_id": chat, "text": "refused at first" });
     let (path, nobody) = (bot.send_path(), app.bearer(None));
     let (send, list, ready, live) = tokio::join!(
@@ -34,7 +35,7 @@ async fn what_was_on_the_wire_is_sent_and_what_was_refused_can_be_repeated() {
     live.ok(200);
     eventually("it arrives meanwhile", async || app.arrived("on the wire") == 1).await;
 
-    road.mend();
+    road.become_now(State::Open).await;
     eventually("the service is ready again", async || nobody.get("/health/ready").await.status == 200).await;
     let repeated = app.user.post_with_key(&path, "k", &body).await.ok(202);
     app.until_all(&[on_the_wire, id_of(&repeated)], "sent").await;

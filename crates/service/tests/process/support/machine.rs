@@ -39,9 +39,11 @@ impl Machine {
         self.base.path().join("data")
     }
 
-    /// The binary with these arguments; nothing of the tester's environment reaches it.
+    /// The binary with these arguments; nothing of the tester's environment reaches it. `INTEGRATIONS_BINARY` names another one than
+    /// that of this build, such as a release build.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_integrations"));
+        let binary = std::env::var_os("INTEGRATIONS_BINARY");
+        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_integrations").into()));
         command
             .args(arguments)
             .current_dir(self.base.path())
