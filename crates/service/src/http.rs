@@ -10,7 +10,8 @@
 
 pub mod client;
 pub mod download;
-pub mod explain;
+pub mod drain;
+mod explain;
 pub mod form;
 pub mod idempotency;
 pub mod json;

@@ -43,6 +43,16 @@ pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<
         .await
 }
 
+/// A pool beside `pool`, for a part of the process that must find connections whatever the others do with theirs. It connects when it is
+/// first used.
+pub fn apart(pool: &PgPool, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_lazy_with((*pool.connect_options()).clone())
+}
+
 /// A small pool beside `pool`, for the statements that every message runs: slow reads do not hold them up, and they are planned
 /// once. They touch rows by key, so that the plan is the same for all values; PostgreSQL is inclined to plan them for each call,
 /// which takes longer than running them. It connects when it is first used.

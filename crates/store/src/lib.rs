@@ -8,7 +8,7 @@
 //! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened;
 //! - [`files`]: what is sent besides text;
-//! - [`users`], [`idempotency`], [`senders`]: what requests need.
+//! - [`users`], [`idempotency`], [`senders`]: what requests need; [`generations`]: whether what they read has changed.
 
 pub mod audit;
 pub mod broadcasts;
@@ -17,6 +17,7 @@ pub mod db;
 pub mod delivery;
 pub mod events;
 pub mod files;
+pub mod generations;
 pub mod group;
 pub mod idempotency;
 pub mod leases;

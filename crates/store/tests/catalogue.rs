@@ -7,7 +7,7 @@ use testdb::TestDb;
 
 /// What the migrations lack of the document, or have beyond it: each with its reason. (The document's own list of extensions lacks
 /// pg_trgm, without which its index on titles cannot be made; so its SQL here has it too.)
-const DEVIATIONS: [(Difference, &str, &str); 44] = {
+const DEVIATIONS: [(Difference, &str, &str); 48] = {
     use Difference::{Extra, Missing};
     const SEALED: &str = "A sealed envelope is wider than the token.";
     const ONCE: &str = "One owner for each bot, account and session: two would fight over it.";
@@ -15,6 +15,7 @@ const DEVIATIONS: [(Difference, &str, &str); 44] = {
     const NAME: &str = "What the platform calls it.";
     const LOGIN: &str = "What logging in and out needs to know of an account.";
     const CHAT: &str = "What the platform tells of a chat.";
+    const NOTED: &str = "Whether what a user sees has changed, for whoever keeps answers.";
     const LISTED: &str = "Pages and searches of one user among many.";
     [
         (Missing, "column telegram_bots.bot_token character varying(100) not null", SEALED),
@@ -120,6 +121,26 @@ const DEVIATIONS: [(Difference, &str, &str); 44] = {
             Extra,
             "index CREATE UNIQUE INDEX telegram_channels_user_chat_key ON public.telegram_channels USING btree (user_id, channel_id)",
             "The same chat is one row of a user, also when it is connected twice at once.",
+        ),
+        (
+            Extra,
+            "trigger CREATE TRIGGER telegram_bots_note_change AFTER INSERT OR DELETE OR UPDATE ON public.telegram_bots FOR EACH ROW EXECUTE FUNCTION note_row_change()",
+            NOTED,
+        ),
+        (
+            Extra,
+            "trigger CREATE TRIGGER telegram_channels_note_change AFTER INSERT OR DELETE OR UPDATE ON public.telegram_channels FOR EACH ROW EXECUTE FUNCTION note_row_change()",
+            NOTED,
+        ),
+        (
+            Extra,
+            "trigger CREATE TRIGGER telegram_sessions_note_change AFTER INSERT OR DELETE ON public.telegram_sessions FOR EACH ROW EXECUTE FUNCTION note_row_change()",
+            NOTED,
+        ),
+        (
+            Extra,
+            "trigger CREATE TRIGGER telegram_sessions_note_update AFTER UPDATE ON public.telegram_sessions FOR EACH ROW WHEN (((((((((((((((old.user_id IS DISTINCT FROM new.user_id) OR ((old.phone)::text IS DISTINCT FROM (new.phone)::text)) OR (old.metadata IS DISTINCT FROM new.metadata)) OR (old.is_active IS DISTINCT FROM new.is_active)) OR (old.telegram_user_id IS DISTINCT FROM new.telegram_user_id)) OR (old.name IS DISTINCT FROM new.name)) OR (old.username IS DISTINCT FROM new.username)) OR (old.status IS DISTINCT FROM new.status)) OR (old.status_reason IS DISTINCT FROM new.status_reason)) OR (old.status_until IS DISTINCT FROM new.status_until)) OR (old.status_changed_at IS DISTINCT FROM new.status_changed_at)) OR (old.settings IS DISTINCT FROM new.settings)) OR (old.strangers_blocked_until IS DISTINCT FROM new.strangers_blocked_until)) OR (old.delete_requested_at IS DISTINCT FROM new.delete_requested_at))) EXECUTE FUNCTION note_row_change()",
+            NOTED,
         ),
     ]
 };

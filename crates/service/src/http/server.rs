@@ -10,9 +10,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::Request;
+use futures::{FutureExt as _, TryFutureExt as _};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::drain::{Begun, Noting};
 use super::malformed::ExplainErrors;
 
 /// After the last answer, what a client still sends is read away up to this size and time: closing a connection with unread
@@ -41,37 +43,71 @@ pub struct ServerOptions {
     /// The time for the head of a request to arrive; also how long a connection may wait for its next request. It should
     /// exceed the time that gateways keep idle connections (60 seconds in nginx), or a request may meet a closing connection.
     pub header_time: Duration,
-    /// At shutdown, the time for requests in work.
+    /// At shutdown, connections are still accepted and kept for so long, so that gateways notice that the process is not ready; answers
+    /// ask to close the connection.
+    pub drain: Duration,
+    /// After that, the time for requests in work.
     pub grace: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { header_bytes: 16 * 1024, header_time: Duration::from_secs(75), grace: Duration::from_secs(20) }
+        Self {
+            header_bytes: 16 * 1024,
+            header_time: Duration::from_secs(75),
+            drain: Duration::ZERO,
+            grace: Duration::from_secs(20),
+        }
     }
 }
 
-/// Serves until the token is cancelled; then accepts nothing more, lets the requests in work finish within the time of
-/// grace, and cuts what is left.
+/// Serves until the token is cancelled; then drains, accepts nothing more, lets the requests in work and those that have begun to arrive
+/// finish within the time of grace, and cuts what is left.
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), options, shutdown.clone());
-                connections.spawn(cut.clone().run_until_cancelled_owned(connection));
+    let end = End { draining: shutdown.clone(), closing: CancellationToken::new() };
+    let take = |(stream, peer)| {
+        let connection = connection(stream, peer, router.clone(), options, end.clone());
+        connections.spawn(cut.clone().run_until_cancelled_owned(connection));
+    };
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => take(accepted),
+                Err(error) => pause(&error).await,
             }
-            Err(error) => pause(&error).await,
         }
+    };
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(options.drain).await;
+    };
+    tokio::select! {
+        () = accept => {}
+        () = drained => {}
+    }
+    // The system has accepted these already: they would be reset with the listener.
+    while let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        take(accepted);
     }
     drop(listener);
+    end.closing.cancel();
     connections.close();
     if tokio::time::timeout(options.grace, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "cutting connections that did not finish in time");
         cut.cancel();
         connections.wait().await;
     }
+}
+
+/// The two steps of the end.
+#[derive(Clone)]
+struct End {
+    /// Answers ask to close the connection.
+    draining: CancellationToken,
+    /// Connections are closed as soon as no request is in work.
+    closing: CancellationToken,
 }
 
 async fn pause(error: &io::Error) {
@@ -82,36 +118,41 @@ async fn pause(error: &io::Error) {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    options: ServerOptions,
-    shutdown: CancellationToken,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, options: ServerOptions, end: End) {
     // Small answers should not wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(cause = %error, "could not set TCP_NODELAY");
     }
+    let begun = Begun::default();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_time)
         .max_header_size(options.header_bytes)
-        .serve_connection(TokioIo::new(ExplainErrors::new(stream)), Routes { router, peer });
-    let mut stopping = false;
+        .serve_connection(
+            TokioIo::new(ExplainErrors::new(Noting::new(stream, begun.clone()))),
+            Routes { router, peer, begun: begun.clone(), draining: end.draining },
+        );
+    let (mut closing, mut told) = (false, false);
     let outcome = loop {
-        tokio::select! {
-            outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
-            () = shutdown.cancelled(), if !stopping => {
-                stopping = true;
+        let work = poll_fn(|cx| {
+            let mut work = connection.poll_without_shutdown(cx);
+            // What has arrived was read just now. A connection is not closed in the middle of a head.
+            if closing && !told && work.is_pending() && !begun.is_begun() {
+                told = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
+                work = connection.poll_without_shutdown(cx);
             }
+            work
+        });
+        tokio::select! {
+            outcome = work => break outcome,
+            () = end.closing.cancelled(), if !closing => closing = true,
         }
     };
     if let Err(error) = outcome {
         tracing::debug!(cause = %error, "a connection ended early");
     }
-    linger(connection.into_parts().io.into_inner().into_inner()).await;
+    linger(connection.into_parts().io.into_inner().into_inner().into_inner()).await;
 }
 
 async fn linger(mut stream: TcpStream) {
@@ -126,6 +167,8 @@ async fn linger(mut stream: TcpStream) {
 struct Routes {
     router: Router,
     peer: SocketAddr,
+    begun: Begun,
+    draining: CancellationToken,
 }
 
 impl Service<Request<Incoming>> for Routes {
@@ -136,6 +179,18 @@ impl Service<Request<Incoming>> for Routes {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        self.router.clone().oneshot(request).boxed()
+        self.begun.taken();
+        let (draining, begun) = (self.draining.clone(), self.begun.clone());
+        let answer = self.router.clone().oneshot(request);
+        answer
+            .map_ok(move |mut response| {
+                // What came meanwhile was the body.
+                begun.taken();
+                if draining.is_cancelled() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            })
+            .boxed()
     }
 }
