@@ -126,8 +126,13 @@ impl Service {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        running.endpoint = self.token(running, 1).await?;
+        Ok(())
+    }
+
+    async fn token(&self, running: &Running, user: i32) -> Result<Endpoint> {
         let token = Command::new(&self.binary)
-            .args(["token", "--user", "1", "--ttl", "1d"])
+            .args(["token", "--user", &user.to_string(), "--ttl", "1d"])
             .env("INTEGRATIONS_DATA_DIR", &running.folder)
             .current_dir(&self.data)
             .output()
@@ -135,8 +140,13 @@ impl Service {
         if !token.status.success() {
             return Err(format!("no token: {}", String::from_utf8_lossy(&token.stderr).trim()).into());
         }
-        running.endpoint = Endpoint::new(running.endpoint.address, std::str::from_utf8(&token.stdout)?)?;
-        Ok(())
+        Endpoint::new(running.endpoint.address, std::str::from_utf8(&token.stdout)?)
+    }
+
+    /// The API of the service that runs, as another user.
+    pub async fn endpoint_of(&self, user: i32) -> Result<Endpoint> {
+        let running = self.running.as_ref().ok_or("the service does not run")?;
+        self.token(running, user).await
     }
 
     /// Ends it and starts it again on the same data.
