@@ -107,6 +107,8 @@ pub enum Command {
     },
     /// A user with 10,000 of 100,000 channels: searches and pages
     Channels,
+    /// One user's single messages while another one sends in bulk
+    Fairness,
     /// A day compressed: logins, log-outs, sends, cuts and restarts at random must leave memory, descriptors and rows flat
     Soak {
         /// How long
@@ -126,12 +128,13 @@ impl Cli {
             Some(Command::Accept { connections, bots, no_worker }) => vec![accept(*connections, *bots, !no_worker)],
             Some(Command::List { connections }) => vec![list(*connections)],
             Some(Command::Idle) => vec![idle()],
-            // Not a load on bots: see `logins`, `accounts`, `rows`, `channels` and `soak`.
+            // Not one load on bots: see `logins`, `accounts`, `rows`, `channels`, `fairness` and `soak`.
             Some(
                 Command::Logins
                 | Command::Accounts { .. }
                 | Command::Rows { .. }
                 | Command::Channels
+                | Command::Fairness
                 | Command::Soak { .. },
             ) => Vec::new(),
             None => vec![

@@ -7,6 +7,7 @@
 //! - [`logins`]: from the scan of a QR code to the connected account;
 //! - [`accounts`]: thousands of connected accounts;
 //! - [`channels`]: searches and pages of a user with many channels among many more;
+//! - [`fairness`]: one user's single messages while another one sends in bulk;
 //! - [`soak`]: everything at random for long, and what must not grow meanwhile;
 //! - [`telegram`], [`ledger`]: the stand-in, and which message arrived when and how often;
 //! - [`system`]: what is measured: the service, or another stack with the same API;
@@ -17,6 +18,7 @@ mod accounts;
 mod channels;
 mod cli;
 mod client;
+mod fairness;
 mod ledger;
 mod load;
 mod logins;

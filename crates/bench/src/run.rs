@@ -8,6 +8,7 @@ use crate::Result;
 use crate::accounts;
 use crate::channels;
 use crate::cli::{Cli, Command, Options};
+use crate::fairness;
 use crate::logins;
 use crate::report::{self, Record};
 use crate::rows;
@@ -29,6 +30,9 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
     if matches!(cli.command, Some(Command::Channels)) {
         return channels::run(&cli.options).await;
+    }
+    if matches!(cli.command, Some(Command::Fairness)) {
+        return fairness::run(&cli.options).await;
     }
     if let Some(Command::Soak { minutes, seed }) = cli.command {
         return soak::run(&cli.options, minutes, seed.unwrap_or_else(rand::random)).await;

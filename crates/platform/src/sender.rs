@@ -49,6 +49,11 @@ pub trait Sender: Send + Sync {
     /// Comes into a chat that it is not in yet, as far as it can do so by itself. It is in there already is a success.
     fn join<'a>(&'a self, chat: &'a ChatRef) -> BoxFuture<'a, Result<(), Refusal>>;
 
+    /// Whether the platform answers this sender, asked in a way that changes nothing there. Asked before the first message after an outage.
+    fn answers(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
     /// Sends one message.
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome>;
 

@@ -34,6 +34,7 @@ pub use self::arrival::Incoming;
 use self::slots::Slots;
 pub use self::store::Reader;
 use self::store::Store;
+use crate::circuit::Circuit;
 use crate::egress::Egress;
 use crate::settings::{FilesSettings, Settings};
 use crate::usecases::Change;
@@ -65,6 +66,11 @@ impl Files {
         let settings = settings.files.clone();
         let slots = Slots::new(settings.max_concurrent, settings.max_concurrent_per_user);
         Ok(Self(Arc::new(Inner { pool, store, settings, slots, egress })))
+    }
+
+    /// The circuit of the store, if it is reached through the network.
+    pub fn circuit(&self) -> Option<Arc<Circuit>> {
+        self.0.store.circuit()
     }
 
     /// Stores a file that arrives as a stream. The same content is stored once for each user: its file has the new name then.

@@ -12,7 +12,12 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::{auth::rate::GlobalLimiter, queue::Carrier, worker::Ownership};
+use crate::{
+    circuit::{Circuit, State},
+    queue::Carrier,
+    redis_server::RedisServer,
+    worker::Ownership,
+};
 
 /// The state of one dependency.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -32,7 +37,9 @@ pub struct Readiness {
     embedded_database: bool,
     worker: Option<Arc<Ownership>>,
     carrier: Carrier,
-    redis: Option<Arc<GlobalLimiter>>,
+    redis: Option<Arc<RedisServer>>,
+    /// What may be left alone, by name.
+    upstreams: Vec<(&'static str, Arc<Circuit>)>,
 }
 
 impl Readiness {
@@ -41,9 +48,10 @@ impl Readiness {
         embedded_database: bool,
         worker: Option<Arc<Ownership>>,
         carrier: Carrier,
-        redis: Option<Arc<GlobalLimiter>>,
+        redis: Option<Arc<RedisServer>>,
+        upstreams: Vec<(&'static str, Arc<Circuit>)>,
     ) -> Self {
-        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis }
+        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis, upstreams }
     }
 
     async fn cache(&self) -> Result<String, String> {
@@ -75,6 +83,10 @@ impl Readiness {
         // Without it, each process counts for itself: it still works.
         push(&mut views, "cache", self.cache().await);
         push(&mut views, "keys", Ok("keyring file".into()));
+        for (name, circuit) in &self.upstreams {
+            // What needs it waits, or is refused by itself.
+            push(&mut views, name, upstream(circuit.state()));
+        }
         if let Some(worker) = &self.worker {
             let holds =
                 if worker.holds() { Ok("renewed") } else { Err("its row could not be renewed: it starts nothing") };
@@ -84,6 +96,14 @@ impl Readiness {
             ready = push(&mut views, "process", Err("it is stopping".into()));
         }
         (ready, views)
+    }
+}
+
+fn upstream(state: State) -> Result<String, String> {
+    match state {
+        State::Closed => Ok("it answers, as far as it was asked".into()),
+        State::HalfOpen => Err("it did not answer; one call at a time finds out whether it does again".into()),
+        State::Open => Err("it did not answer: it is left alone for a moment".into()),
     }
 }
 

@@ -64,6 +64,12 @@ pub mod name {
     pub const FILES_TAKEN_BYTES: &str = "integrations_files_taken_bytes_total";
     /// Counter: files that were removed because nothing needed them.
     pub const FILES_REMOVED: &str = "integrations_files_removed_total";
+    /// Gauge, label `upstream` (telegram_bot_api, redis, s3): 0 while calls pass, 1 while one finds out, 2 while it is left alone.
+    pub const CIRCUIT_STATE: &str = "integrations_circuit_state";
+    /// Gauge: senders that are left alone because their sends get no answer.
+    pub const SENDER_CIRCUITS_OPEN: &str = "integrations_sender_circuits_open";
+    /// Counter, label `result` (near: from memory, far: from Redis, miss): reads that may be answered without the database's rows.
+    pub const HOT_READS: &str = "integrations_hot_reads_total";
     /// Histogram in seconds: time to connect, without the waits for people.
     pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
     /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
@@ -220,6 +226,9 @@ fn describe() {
     );
     describe_counter!(name::FILES_TAKEN_BYTES, "Bytes of the files that were taken, likewise.");
     describe_counter!(name::FILES_REMOVED, "Files that were removed because nothing needed them.");
+    describe_gauge!(name::CIRCUIT_STATE, "Circuits of upstreams: 0 closed, 1 half-open, 2 open.");
+    describe_gauge!(name::SENDER_CIRCUITS_OPEN, "Senders that are left alone because their sends get no answer.");
+    describe_counter!(name::HOT_READS, "Reads that may be answered from the cache, by where the answer was.");
     describe_histogram!(name::CONNECT_DURATION, "Time to connect an account, without the waits for people.");
     describe_histogram!(name::DELIVERY_DURATION, "Time from due to sent, without the waits that the platform imposed.");
 }

@@ -14,10 +14,8 @@ use telegram::bot_api::BotApi;
 use tokio::sync::mpsc;
 
 use crate::{
-    auth::{
-        TokenOptions,
-        rate::{GlobalLimiter, Rate},
-    },
+    auth::TokenOptions,
+    circuit::{Circuit, gates},
     egress::Egress,
     files::Files,
     health::Readiness,
@@ -26,6 +24,7 @@ use crate::{
     platforms::{telegram_bots::inbox::Inbox, telegram_client::Application},
     questions::Questions,
     queue::{BrokerHints, Carrier, DatabaseHints, Hints, broker::Broker},
+    redis_server::RedisServer,
     secrets::Sealer,
     settings::Settings,
     shutdown::Shutdown,
@@ -63,6 +62,8 @@ struct Common {
     pool: PgPool,
     sealer: Sealer,
     bot_api: BotApi,
+    /// Whether the Bot API answers sends.
+    bot_api_circuit: Arc<Circuit>,
     hints: Hints,
     logins: Inputs,
     inbox: Inbox,
@@ -95,11 +96,16 @@ pub async fn start(
     let logins = Inputs::new(roles.worker.then_some(local_logins), pool.clone(), sealer.clone());
     let inbox = Inbox::new(pool.clone(), hints.clone());
     let files = Files::open(settings, pool.clone(), Egress::new(&settings.egress))?;
-    let common = Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, hints, logins, inbox, files };
+    let bot_api_circuit = Circuit::upstream("telegram_bot_api", gates::SERVER);
+    let mut upstreams = vec![("telegram_bot_api", bot_api_circuit.clone())];
+    upstreams.extend(files.circuit().map(|circuit| ("s3", circuit)));
+    let common =
+        Common { pool: pool.clone(), sealer: sealer.clone(), bot_api, bot_api_circuit, hints, logins, inbox, files };
     let mut started = None;
     if roles.worker {
         let inputs = worker::Arriving { hints: local_hints, hints_in, logins_in };
-        started = Some(worker::start(settings, common.clone(), application, inputs, shutdown).await?);
+        let common = Common { pool: workers_pool(&pool, roles), ..common.clone() };
+        started = Some(worker::start(settings, common, application, inputs, shutdown).await?);
     }
     let (ownership, questions) = match started {
         Some(worker) => (Some(worker.ownership), worker.questions),
@@ -110,10 +116,21 @@ pub async fn start(
     if !roles.api {
         return Ok(None);
     }
-    let global = global_limiter(settings)?;
-    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, global.clone()));
-    let parts = api::Parts { common, accounts_configured, questions, tokens, global, readiness, metrics };
+    let redis = RedisServer::configured(&settings.redis)?;
+    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, redis.clone(), upstreams));
+    let parts = api::Parts { common, accounts_configured, questions, tokens, redis, readiness, metrics };
     api::start(settings, parts, shutdown).await.map(Some)
+}
+
+/// Connections that a worker listens on all the time: for hints, questions, and what people enter at their logins.
+const LISTENERS: u32 = 3;
+
+/// The worker's connections: its own, where the process also answers requests, so that neither takes all of them from the other.
+fn workers_pool(pool: &PgPool, roles: Roles) -> PgPool {
+    if !roles.api {
+        return pool.clone();
+    }
+    store::db::apart(pool, (pool.options().get_max_connections() / 2).max(2) + LISTENERS)
 }
 
 /// What carries hints to the workers of other processes.
@@ -122,18 +139,6 @@ fn carrier(settings: &Settings, pool: &PgPool) -> Carrier {
     match Broker::configured(&settings.broker) {
         None => Carrier::Database(database),
         Some(broker) => Carrier::Broker(BrokerHints::spawn(broker, pool.clone(), database)),
-    }
-}
-
-/// What counts requests over all processes, if anything does.
-fn global_limiter(settings: &Settings) -> Result<Option<Arc<GlobalLimiter>>, String> {
-    let limits = &settings.limits;
-    let (Some(url), Some(rate)) = (&settings.redis.url, Rate::new(limits.user_rps, limits.user_burst)) else {
-        return Ok(None);
-    };
-    match GlobalLimiter::new(url, &settings.redis.prefix, rate) {
-        Ok(limiter) => Ok(Some(Arc::new(limiter))),
-        Err(error) => Err(format!("the setting redis.url does not lead to a Redis: {error}")),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod auth;
 mod broker;
+mod cache;
 mod channels;
 mod database;
 mod egress;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use auth::AuthSettings;
 pub use broker::BrokerSettings;
+pub use cache::CacheSettings;
 pub use channels::ChannelsSettings;
 pub use database::DatabaseSettings;
 pub use egress::EgressSettings;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub broker: BrokerSettings,
     /// What processes count together.
     pub redis: RedisSettings,
+    /// The cache of hot reads.
+    pub cache: CacheSettings,
     /// Limits per user.
     pub limits: LimitsSettings,
     /// Files.
@@ -105,6 +109,7 @@ impl Settings {
             database: DatabaseSettings::read(Reader::new(&mut layers, "database")),
             broker: BrokerSettings::read(Reader::new(&mut layers, "broker")),
             redis: RedisSettings::read(Reader::new(&mut layers, "redis")),
+            cache: CacheSettings::read(Reader::new(&mut layers, "cache")),
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             files: FilesSettings::read(Reader::new(&mut layers, "files")),
             egress: EgressSettings::read(Reader::new(&mut layers, "egress")),

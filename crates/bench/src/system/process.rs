@@ -62,9 +62,9 @@ impl Launch<'_> {
         Ok(process)
     }
 
-    /// A token for the user who makes all requests.
-    pub async fn token(&self) -> Result<String> {
-        let token = self.command(&["token", "--user", "1", "--ttl", "1d"]).output().await?;
+    /// A token for a user.
+    pub async fn token(&self, user: i32) -> Result<String> {
+        let token = self.command(&["token", "--user", &user.to_string(), "--ttl", "1d"]).output().await?;
         if !token.status.success() {
             return Err(format!("no token: {}", String::from_utf8_lossy(&token.stderr).trim()).into());
         }

@@ -105,7 +105,7 @@ impl Replicas {
             environment: &environment,
         };
         let api = launch.start("api").await?;
-        let endpoint = Endpoint::new(api.address, &launch.token().await?)?;
+        let endpoint = Endpoint::new(api.address, &launch.token(1).await?)?;
         Ok(Running { folder, environment, database, broker, api, worker: None, endpoint, bots: Vec::new() })
     }
 

@@ -78,16 +78,27 @@ impl Service {
     }
 
     async fn start_in(&mut self, folder: PathBuf, worker: bool) -> Result<Running> {
-        let launch = Launch {
+        let launch = self.launch(&folder);
+        let process = launch.start(if worker { "api,worker" } else { "api" }).await?;
+        let endpoint = Endpoint::new(process.address, &launch.token(1).await?)?;
+        Ok(Running { process, folder, worker, endpoint, bots: Vec::new() })
+    }
+
+    fn launch<'a>(&'a self, folder: &'a Path) -> Launch<'a> {
+        Launch {
             binary: &self.binary,
-            folder: &folder,
+            folder,
             log: &self.log,
             bot_api: self.bot_api,
             environment: &self.environment,
-        };
-        let process = launch.start(if worker { "api,worker" } else { "api" }).await?;
-        let endpoint = Endpoint::new(process.address, &launch.token().await?)?;
-        Ok(Running { process, folder, worker, endpoint, bots: Vec::new() })
+        }
+    }
+
+    /// The API of the service that runs, as another user.
+    pub async fn endpoint_of(&self, user: i32) -> Result<Endpoint> {
+        let running = self.running.as_ref().ok_or("the service does not run")?;
+        let launch = self.launch(&running.folder);
+        Endpoint::new(running.process.address, &launch.token(user).await?)
     }
 
     /// Ends it and starts it again on the same data.

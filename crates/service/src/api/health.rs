@@ -47,7 +47,11 @@ pub async fn live() -> Json<LiveView> {
 )]
 pub async fn ready(State(state): State<ApiState>) -> Response {
     let (ready, dependencies) = state.readiness.check(&state.app.pool).await;
-    let status = if ready { "ok" } else { "unavailable" };
+    let status = match ready {
+        true if dependencies.iter().all(|one| one.status == "ok") => "ok",
+        true => "degraded",
+        false => "unavailable",
+    };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(ReadyView { status, dependencies })).into_response()
 }

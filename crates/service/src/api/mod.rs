@@ -38,6 +38,7 @@ use crate::{
     Error, Result,
     app::App,
     auth::Identity,
+    cache::{self, HotReads},
     error::page,
     health::Readiness,
     http::{query, route},
@@ -49,6 +50,8 @@ use crate::{
 pub struct ApiState {
     /// The service.
     pub app: Arc<App>,
+    /// Answers to reads that come again and again, if they are kept.
+    pub reads: Option<Arc<HotReads>>,
     /// The state of each dependency.
     pub readiness: Arc<Readiness>,
     /// The process's metrics.
@@ -129,6 +132,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/docs/errors", axum::routing::get(page::page))
         .merge(docs)
         .layer(middleware::from_fn_with_state(with_query, refuse_parameters))
+        .layer(middleware::from_fn_with_state(state.reads.clone(), cache::layer::answer))
         .layer(middleware::from_fn_with_state(state.app.clone(), ensure_user))
         .with_state(state)
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Scope {
 }
 
 /// A set of scopes.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ScopeSet(u8);
 
 impl ScopeSet {

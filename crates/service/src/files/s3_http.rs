@@ -15,14 +15,24 @@ use object_store::client::{
     HttpService,
 };
 
+use crate::circuit::{Circuit, Rule};
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long the store may take to answer.
 const ANSWER: Duration = Duration::from_mins(1);
 
+/// A store that does not answer is left alone (each request is tried up to five times), so that requests and tasks do not wait for it one after the other.
+const RULE: Rule = Rule { failures: 8, first: Duration::from_secs(1), cap: Duration::from_secs(15), unproven: None };
+
+/// The circuit of the store.
+pub fn circuit() -> Arc<Circuit> {
+    Circuit::upstream("s3", RULE)
+}
+
 /// Makes clients.
 #[derive(Debug)]
-pub struct HyperConnector;
+pub struct HyperConnector(pub Arc<Circuit>);
 
 impl HttpConnector for HyperConnector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
@@ -43,17 +53,24 @@ impl HttpConnector for HyperConnector {
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Ok(HttpClient::new(Hyper(client)))
+        Ok(HttpClient::new(Hyper { client, circuit: self.0.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct Hyper(Client<HttpsConnector<TcpConnector>, HttpRequestBody>);
+struct Hyper {
+    client: Client<HttpsConnector<TcpConnector>, HttpRequestBody>,
+    circuit: Arc<Circuit>,
+}
 
 #[async_trait]
 impl HttpService for Hyper {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = tokio::time::timeout(ANSWER, self.0.request(request)).await;
+        let answer = tokio::time::timeout(ANSWER, self.client.request(request));
+        let answer =
+            self.circuit.call(answer, |answer| matches!(answer, Ok(Ok(answer)) if !answer.status().is_server_error()));
+        // Of a kind that the client does not try again.
+        let answer = answer.await.map_err(|shut| HttpError::new(HttpErrorKind::Unknown, shut))?;
         let answer = answer.map_err(|error| HttpError::new(HttpErrorKind::Timeout, error))?;
         let (parts, body) = answer.map_err(|error| HttpError::new(kind(&error), error))?.into_parts();
         let body = body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error));

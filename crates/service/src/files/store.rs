@@ -25,7 +25,8 @@ use store::files::removal::Remnant;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::StreamReader;
 
-use super::s3_http::HyperConnector;
+use super::s3_http::{self, HyperConnector};
+use crate::circuit::Circuit;
 use crate::data_dir::private_folder;
 use crate::settings::{S3Settings, StoreSettings};
 
@@ -57,7 +58,7 @@ impl fmt::Debug for Store {
 #[derive(Clone)]
 enum Place {
     Folder { folder: PathBuf, files: Arc<LocalFileSystem> },
-    S3 { bucket: String, prefix: Path, store: AmazonS3 },
+    S3 { bucket: String, prefix: Path, store: AmazonS3, circuit: Arc<Circuit> },
 }
 
 impl Store {
@@ -79,6 +80,14 @@ impl Store {
         match &self.place {
             Place::Folder { folder, .. } => folder.display().to_string(),
             Place::S3 { bucket, prefix, .. } => format!("s3://{bucket}/{prefix}"),
+        }
+    }
+
+    /// The circuit of a store that is reached through the network.
+    pub fn circuit(&self) -> Option<Arc<Circuit>> {
+        match &self.place {
+            Place::Folder { .. } => None,
+            Place::S3 { circuit, .. } => Some(circuit.clone()),
         }
     }
 
@@ -205,19 +214,20 @@ fn open_folder(folder: &FilePath) -> Result<Place, String> {
 }
 
 fn open_s3(settings: &S3Settings) -> Result<Place> {
+    let circuit = s3_http::circuit();
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&settings.bucket)
         .with_region(&settings.region)
         .with_access_key_id(&settings.access_key_id)
         .with_secret_access_key(settings.secret_access_key.expose_secret())
         .with_allow_http(settings.allow_http)
-        .with_http_connector(HyperConnector)
+        .with_http_connector(HyperConnector(circuit.clone()))
         .with_retry(RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() });
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
     let prefix = Path::parse(&settings.prefix)?;
-    Ok(Place::S3 { bucket: settings.bucket.clone(), prefix, store: builder.build()? })
+    Ok(Place::S3 { bucket: settings.bucket.clone(), prefix, store: builder.build()?, circuit })
 }
 
 /// An object that is being written. Dropped before its end, it leaves at most what [`Store::remove`] removes.

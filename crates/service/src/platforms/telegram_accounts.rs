@@ -35,6 +35,7 @@ use uuid::Uuid;
 
 use super::{library::SenderLibrary, telegram_client::Application};
 use crate::{
+    circuit::gates::Gates,
     files::Files,
     queue::{Hint, Hints},
     secrets::{Envelope, Sealer, purpose},
@@ -274,7 +275,7 @@ impl TelegramAccounts {
         self.care.add(id);
         let version = stored.login_epoch.to_string();
         let sender = self.sender_of(live);
-        Ok(Opened { sender, limits: self.limits, version, is_connected: true })
+        Ok(Opened { sender, limits: self.limits, version, gates: Gates::new(None), is_connected: true })
     }
 
     fn sender_of(&self, live: Arc<Live>) -> Arc<dyn Sender> {

@@ -35,6 +35,7 @@ use uuid::Uuid;
 
 use super::library::SenderLibrary;
 use crate::{
+    circuit::{Circuit, gates::Gates},
     files::Files,
     queue::Hints,
     secrets::{Envelope, Sealer},
@@ -56,6 +57,8 @@ pub struct Shared {
     pub pool: PgPool,
     /// Telegram.
     pub bot_api: BotApi,
+    /// Whether it answers sends.
+    pub circuit: Arc<Circuit>,
     /// Tells the router that a bot's state changed.
     pub hints: Hints,
     /// Takes updates.
@@ -77,7 +80,7 @@ impl Shared {
     pub fn new(
         settings: &Settings,
         pool: PgPool,
-        bot_api: BotApi,
+        bot_api: (BotApi, Arc<Circuit>),
         hints: Hints,
         inbox: Inbox,
         ownership: Arc<Ownership>,
@@ -86,7 +89,8 @@ impl Shared {
         let Settings { telegram, http, .. } = settings;
         let (updates, public_url) = (telegram.updates.clone(), http.public_url.clone());
         let probe_every = telegram.bot_probe;
-        Self { pool, bot_api, hints, inbox, updates, public_url, probe_every, ownership, files }
+        let (bot_api, circuit) = bot_api;
+        Self { pool, bot_api, circuit, hints, inbox, updates, public_url, probe_every, ownership, files }
     }
 }
 
@@ -170,7 +174,8 @@ impl TelegramBots {
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
         let sender = self.sender_of(bot);
-        Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
+        let gates = Gates::new(Some(self.shared.circuit.clone()));
+        Ok(Opened { sender, limits: self.limits, version: row.bot_token, gates, is_connected: true })
     }
 
     fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {
@@ -236,6 +241,13 @@ impl Sender for BotSender {
     fn join<'a>(&'a self, _: &'a AnyChat) -> BoxFuture<'a, Result<(), Refusal>> {
         let description = "A bot is added to a chat by its administrators.".to_owned();
         Box::pin(async move { Err(Refusal { code: "join_needs_account", description, verdict: Verdict::Fail }) })
+    }
+
+    fn answers(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let answer = self.bot.shared.bot_api.get_me(&self.bot.token).await;
+            !matches!(answer, Err(CallError::Unavailable { .. }))
+        })
     }
 
     fn send<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Outcome> {

@@ -27,7 +27,7 @@ const WATCH: Duration = Duration::from_millis(200);
 /// How long the start may take: after a crash it first replays what was not yet in the data files.
 const START: Duration = Duration::from_mins(5);
 
-/// Connections beyond those of the pool: migrations, listeners, the operator.
+/// Connections beyond those of the pools: accepting, delivering, the cache, migrations, listeners, the operator.
 const SPARE_CONNECTIONS: u32 = 20;
 
 /// A running server.
@@ -197,7 +197,7 @@ fn configuration(layout: &Layout, settings: &DatabaseSettings) -> Vec<(&'static 
     all.push(("unix_socket_directories", layout.socket_setting()));
     all.push(("port", PORT.to_string()));
     all.push(("cluster_name", layout.name.clone()));
-    all.push(("max_connections", (settings.max_connections + SPARE_CONNECTIONS).max(100).to_string()));
+    all.push(("max_connections", (settings.max_connections * 3 / 2 + SPARE_CONNECTIONS).max(100).to_string()));
     all
 }
 

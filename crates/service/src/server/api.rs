@@ -12,12 +12,14 @@ use crate::{
         Gate, ROUTES, TokenOptions, UserLimiter, Verifier,
         rate::{GlobalLimiter, Rate},
     },
+    cache::HotReads,
     events::EventHub,
     health::Readiness,
     http::{BodyLimits, HttpOptions, ServerOptions, layers, serve},
     metrics::Metrics,
     platforms::telegram_bots::secret::Secrets,
     questions::Questions,
+    redis_server::RedisServer,
     settings::Settings,
     shutdown::Shutdown,
     tasks::channels::Look,
@@ -30,8 +32,8 @@ pub struct Parts {
     pub accounts_configured: bool,
     pub questions: Arc<Questions>,
     pub tokens: TokenOptions,
-    /// Counts the requests of each user over all processes.
-    pub global: Option<Arc<GlobalLimiter>>,
+    /// What all processes share, if anything.
+    pub redis: Option<Arc<RedisServer>>,
     pub readiness: Arc<Readiness>,
     pub metrics: Metrics,
 }
@@ -42,14 +44,15 @@ pub async fn start(
     parts: Parts,
     shutdown: &Shutdown,
 ) -> Result<SocketAddr, Box<dyn std::error::Error>> {
-    let Parts { common, accounts_configured, questions, tokens, global, readiness, metrics } = parts;
-    let Common { pool, sealer, bot_api, hints, logins, inbox, files } = common;
+    let Parts { common, accounts_configured, questions, tokens, redis, readiness, metrics } = parts;
+    let Common { pool, sealer, bot_api, hints, logins, inbox, files, .. } = common;
     let events = EventHub::new(shutdown.soft.clone());
     tokio::spawn({
         let (events, pool) = (events.clone(), pool.clone());
         async move { events.follow(pool).await }
     });
     let channels = Look { questions: questions.clone(), hints: hints.clone(), settings: settings.channels.clone() };
+    let reads = HotReads::configured(&settings.cache, redis.clone(), &pool);
     let app = Arc::new(App::new(app::Parts {
         secrets: Secrets::new(pool.clone()),
         pool,
@@ -70,22 +73,28 @@ pub async fn start(
         routes: ROUTES,
         verifier: Verifier::new(&tokens)?,
         limiter: Rate::new(settings.limits.user_rps, settings.limits.user_burst)
-            .map(|rate| UserLimiter::new(rate, global)),
+            .map(|rate| UserLimiter::new(rate, redis.map(|redis| Arc::new(GlobalLimiter::new(redis, rate))))),
     };
-    let endpoints = api::router(ApiState { app, readiness: readiness.clone(), metrics });
+    let endpoints = api::router(ApiState { app, reads, readiness: readiness.clone(), metrics });
     let router = layers(endpoints, &http_options(settings)?, Arc::new(gate))?;
     let listener = TcpListener::bind(settings.http.bind).await.map_err(|error| in_use(settings.http.bind, &error))?;
     let address = listener.local_addr()?;
+    let drain = settings.http.drain.min(settings.http.shutdown / 2);
     let options = ServerOptions {
         header_bytes: settings.http.header_limit,
-        grace: settings.http.shutdown,
+        drain,
+        grace: settings.http.shutdown.saturating_sub(drain),
         ..ServerOptions::default()
     };
     let soft = shutdown.soft.clone();
-    shutdown.tasks.spawn(async move {
-        serve(listener, router, options, soft).await;
-        readiness.stop();
+    tokio::spawn({
+        let soft = soft.clone();
+        async move {
+            soft.cancelled().await;
+            readiness.stop();
+        }
     });
+    shutdown.tasks.spawn(serve(listener, router, options, soft));
     Ok(address)
 }
 

@@ -60,7 +60,7 @@ pub async fn start(
     let shared = Shared::new(
         settings,
         pool.clone(),
-        common.bot_api.clone(),
+        (common.bot_api.clone(), common.bot_api_circuit.clone()),
         common.hints.clone(),
         common.inbox.clone(),
         ownership.clone(),

@@ -26,7 +26,9 @@ pub struct HttpSettings {
     pub max_concurrent_requests: usize,
     /// Largest head of a request, in bytes.
     pub header_limit: usize,
-    /// How long a shutdown waits for what is running.
+    /// How long requests are still taken after the service has said that it is not ready any more.
+    pub drain: Duration,
+    /// How long a shutdown waits for what is running; longer than `drain`.
     pub shutdown: Duration,
 }
 
@@ -57,6 +59,7 @@ impl HttpSettings {
             max_concurrent_requests: from.integer("max_concurrent_requests", 1..=1_000_000),
             // The HTTP library needs a buffer of at least 8 KiB for a head.
             header_limit: from.integer("header_limit_bytes", 8192..=1 << 20),
+            drain: from.seconds("drain_seconds", 0..=300),
             shutdown: from.seconds("shutdown_seconds", 1..=3600),
         }
     }

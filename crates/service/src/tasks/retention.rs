@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
+use store::generations;
 use store::retention::{self, Aged, Partitioned};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -70,8 +71,17 @@ impl Cleaner<'_> {
         for aged in Aged::ALL {
             note(&format!("{aged:?}"), self.aged(aged).await);
         }
+        note("changes", self.changes().await);
         note("updates of bots", telegram::bots::inbound::forget_taken(self.pool).await);
         if problems.is_empty() { Ok(()) } else { Err(TaskError::Retry(problems.join("; "))) }
+    }
+
+    /// Many changes of a user are put together to one.
+    async fn changes(&self) -> Result<(), sqlx::Error> {
+        for user_id in generations::crowded(self.pool).await? {
+            generations::compact(self.pool, user_id).await?;
+        }
+        Ok(())
     }
 
     async fn partitions(&self, of: Partitioned, age: Duration) -> Result<(), sqlx::Error> {

@@ -216,12 +216,21 @@ impl Actor {
             return Some(now + LOOK_AGAIN);
         }
         let next = loop {
+            if self.plan.len() == 0 {
+                break None;
+            }
+            // Nothing begins where an answer is not to be expected: it stays queued, and no attempt is counted.
+            let passage = match self.opened.gates.enter() {
+                Ok(passage) => passage,
+                Err(shut) => break Some(shut.until()),
+            };
             match self.plan.next(now, &self.asking) {
                 Next::Send(row) => {
                     self.on_their_way.insert(row.id);
                     let (context, lease, opened) = (self.context.clone(), self.lease, self.opened.clone());
-                    self.running
-                        .spawn(async move { Done::Attempt(attempt::run(&context, lease, &opened, &row).await) });
+                    self.running.spawn(async move {
+                        Done::Attempt(attempt::run(&context, lease, &opened, &row, passage).await)
+                    });
                 }
                 Next::At(at) => break Some(at),
                 Next::Idle => break None,

@@ -10,6 +10,7 @@ use store::{
 use uuid::Uuid;
 
 use super::{Barred, Context, Opened, backoff::backoff};
+use crate::circuit::gates::Passage;
 
 /// A message whose turn comes after that of another sender of its channel looks again so soon.
 const NOT_YET: Duration = Duration::from_millis(200);
@@ -59,7 +60,7 @@ pub enum Then {
 }
 
 /// Runs one attempt to its end. Its outcome is written however long the database is away.
-pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow) -> Settled {
+pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow, mut passage: Passage) -> Settled {
     let attempt_id = Uuid::now_v7();
     let start = StartAttempt {
         attempt_id,
@@ -70,6 +71,11 @@ pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow)
         epoch: lease.epoch,
     };
     let settled = |then| Settled { message_id: due.id, chat_id: due.chat_id.unwrap_or_default(), then };
+    // After an outage, a question that changes nothing goes first: a message without an answer may be unknown for good.
+    if passage.is_probe() && !opened.sender.answers().await {
+        passage.failed();
+        return settled(Then::Later);
+    }
     let message = match context.start.submit(start).await {
         Ok(Started::Yes(message)) => message,
         Ok(Started::NotQueued) => return settled(Then::GoOn),
@@ -88,7 +94,11 @@ pub async fn run(context: &Context, lease: Lease, opened: &Opened, due: &DueRow)
     }
     let priority = Priority::from_rank(due.priority);
     metrics::counter!("celery_tasks_total", "queue" => priority.name()).increment(1);
+    if !matches!(&*message.kind, "text" | "poll" | "location" | "forward") {
+        passage.takes_long();
+    }
     let outcome = deliver(opened, &message).await;
+    passage.settle(&outcome);
     let (end, then) = decide(context, attempt_id, &message, outcome);
     if end.status != "queued" && end.status != "sent" {
         metrics::counter!("celery_tasks_error_total", "queue" => priority.name()).increment(1);

@@ -34,7 +34,7 @@ use store::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::{queue::Hints, tasks::local::DeadLetters};
+use crate::{circuit::gates::Gates, queue::Hints, tasks::local::DeadLetters};
 
 pub use backoff::backoff;
 pub use ownership::Ownership;
@@ -114,6 +114,8 @@ pub struct Opened {
     pub limits: Limits,
     /// Names the credentials it was opened with; changes when they are replaced.
     pub version: String,
+    /// Whether it is worth trying to send.
+    pub gates: Gates,
     /// It keeps a connection, which must end with the worker's term.
     pub is_connected: bool,
 }

@@ -8,4 +8,5 @@ mod common;
 
 mod broker;
 mod limits;
+mod reads;
 mod suite;

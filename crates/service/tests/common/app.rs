@@ -35,8 +35,9 @@ pub const LOGS: &str = "/api/integrations/logs";
 pub const EVENTS: &str = "/api/integrations/events";
 
 /// Settings of every test: no pacing, which would only make the tests slow; those of it have their own.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("INTEGRATIONS_HTTP__BIND", "127.0.0.1:0"),
+    ("INTEGRATIONS_HTTP__DRAIN_SECONDS", "0"),
     ("INTEGRATIONS_DATABASE__MAX_CONNECTIONS", "8"),
     ("INTEGRATIONS_TELEGRAM__BOT_PER_SECOND", "10000"),
     ("INTEGRATIONS_TELEGRAM__PRIVATE_CHAT_PER_SECOND", "1000"),
@@ -280,9 +281,14 @@ impl TestApp {
 
     /// Waits until a message is in this state.
     pub async fn until(&self, id: Uuid, status: &str) -> Value {
+        self.until_of(&self.user, id, status).await
+    }
+
+    /// The same for a message of another caller.
+    pub async fn until_of(&self, caller: &Client, id: Uuid, status: &str) -> Value {
         let seen = RefCell::new(Value::Null);
         eventually(&format!("the message {id} is {status}"), async || {
-            *seen.borrow_mut() = self.message(id).await;
+            *seen.borrow_mut() = caller.get(&format!("{MESSAGES}/{id}")).await.ok(200);
             let reached = seen.borrow()["status"] == status;
             let dead_end = ["sent", "failed", "cancelled"].iter().any(|end| seen.borrow()["status"] == *end);
             assert!(reached || !dead_end, "expected {status}: {}", seen.borrow());

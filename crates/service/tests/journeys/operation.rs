@@ -18,7 +18,8 @@ async fn health_tells_life_and_each_dependency() {
         .iter()
         .map(|dependency| (dependency["name"].as_str().unwrap(), dependency["status"].as_str().unwrap()))
         .collect();
-    assert_eq!(states, ["database", "broker", "cache", "keys", "worker"].map(|name| (name, "ok")));
+    let names = ["database", "broker", "cache", "keys", "telegram_bot_api", "worker"];
+    assert_eq!(states, names.map(|name| (name, "ok")));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use rustix::process::Signal;
 use telegram_sim::bot_api::{Fault, FaultAction};
 
@@ -97,4 +98,36 @@ async fn a_telegram_that_does_not_answer_holds_up_the_end_until_its_limit_only()
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     without_an_outcome(|machine| machine.with("INTEGRATIONS_HTTP__SHUTDOWN_SECONDS", 3600), 2).await;
+}
+
+#[tokio::test]
+async fn it_is_not_ready_at_once_and_takes_requests_until_gateways_have_noticed() {
+    let mut stage = Stage::new().await;
+    let machine = stage.machine().with("INTEGRATIONS_HTTP__DRAIN_SECONDS", 4);
+    let mut service = machine.serve().await;
+    let mut api = Api::new(&service.url(), &machine.token().await);
+    stage.connect_bots(&api).await;
+    let (bot, telegram) = &stage.bots[0];
+    let mut events = api.stream("/api/integrations/events").await;
+    service.signal(Signal::TERM);
+    until("it is not ready any more", async || {
+        let (status, body) = api.get("/health/ready").await;
+        let is_stopping = body["dependencies"].as_array().unwrap().iter().any(|one| one["name"] == "process");
+        assert_eq!(is_stopping, status == 503, "{body}");
+        is_stopping
+    })
+    .await;
+    // A stream of events ends as streams do, and is not cut.
+    while let Some(part) = must_end("the stream ends", events.next()).await {
+        part.unwrap();
+    }
+    let id = api.send(*bot, telegram.chats[0], "late").await;
+    assert_eq!(service.ended().await.code(), Some(0), "{}", service.log());
+    assert!(!service.has_said("ending at once"), "{}", service.log());
+    stage.quiet().await;
+    let service = machine.serve().await;
+    api = api.at(&service.url());
+    until("what was accepted late is sent", async || api.status(id).await == "sent").await;
+    assert_eq!(stage.sim.arrived("late"), 1);
+    service.stop().await;
 }

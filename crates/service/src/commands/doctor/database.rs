@@ -121,7 +121,7 @@ async fn ask(
         Finding::fail(NAME, found, "PostgreSQL 15 or newer is needed")
     } else if !may_create {
         Finding::fail(NAME, format!("{found}; may not create tables"), "GRANT CREATE ON DATABASE to the user")
-    } else if i64::from(connections) <= i64::from(settings.database.max_connections) {
+    } else if i64::from(connections) <= i64::from(settings.database.max_connections) * 3 / 2 + 8 {
         let advice = "raise the server's max_connections, or lower INTEGRATIONS_DATABASE__MAX_CONNECTIONS";
         Finding::warn(NAME, format!("{found}; takes {connections} connections"), advice)
     } else {

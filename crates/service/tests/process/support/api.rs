@@ -28,6 +28,16 @@ impl Api {
         answer(request).await.unwrap()
     }
 
+    /// The body of a GET as it comes.
+    pub async fn stream(
+        &self,
+        path: &str,
+    ) -> impl futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<> {
+        let response = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        Box::pin(response.bytes_stream())
+    }
+
     /// The status and the body of a POST; an error when no answer came.
     pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> reqwest::Result<(u16, Value)> {
         let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
