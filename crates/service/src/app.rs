@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, RwLock},
+    time::Duration,
 };
 
 use sqlx::PgPool;
@@ -66,6 +67,8 @@ pub struct App {
     pub files: Files,
     /// Where the service is reached from outside.
     pub public_url: Option<String>,
+    /// A request without files is given up after so long.
+    pub request_time: Duration,
     known_users: RwLock<HashSet<i32>>,
 }
 
@@ -86,6 +89,7 @@ pub struct Parts {
     pub secrets: Secrets,
     pub files: Files,
     pub public_url: Option<String>,
+    pub request_time: Duration,
 }
 
 impl App {
@@ -106,6 +110,7 @@ impl App {
             secrets,
             files,
             public_url,
+            request_time,
         } = parts;
         Self {
             accept: Group::spawn(Accept { pool: store::db::hot(&pool, 1) }, GROUP),
@@ -124,6 +129,7 @@ impl App {
             secrets,
             files,
             public_url,
+            request_time,
             known_users: RwLock::new(HashSet::new()),
         }
     }

@@ -54,14 +54,27 @@ pub async fn renew(pool: &PgPool, worker_id: Uuid, host: &str, version: &str) ->
     .map(drop)
 }
 
+/// Senders that were taken.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// The senders.
+    pub leases: Vec<Lease>,
+    /// What became `unknown` by that.
+    pub unknown: Vec<Unknown>,
+}
+
+/// A message that became `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unknown {
+    /// The route that it counts for.
+    pub route: String,
+    /// 0 high, 1 mid, 2 low.
+    pub priority: i16,
+}
+
 /// Takes those of the senders that no living worker owns, at most so many. What their former owner left in `sending` becomes
 /// `unknown`: nobody can tell whether it went out.
-pub async fn acquire(
-    pool: &PgPool,
-    worker_id: Uuid,
-    senders: &[Uuid],
-    at_most: usize,
-) -> Result<Vec<Lease>, sqlx::Error> {
+pub async fn acquire(pool: &PgPool, worker_id: Uuid, senders: &[Uuid], at_most: usize) -> Result<Taken, sqlx::Error> {
     let mut tx = pool.begin().await?;
     let taken = acquire_in(&mut tx, worker_id, senders, at_most).await?;
     tx.commit().await?;
@@ -74,10 +87,10 @@ pub async fn acquire_in(
     worker_id: Uuid,
     senders: &[Uuid],
     at_most: usize,
-) -> Result<Vec<Lease>, sqlx::Error> {
+) -> Result<Taken, sqlx::Error> {
     // What others own is left out before the limit, and looked at again under the row's lock. Workers that ask at the same moment prefer
     // different ones, and lock them in the same order.
-    let taken: Vec<Lease> = sqlx::query_as(
+    let leases: Vec<Lease> = sqlx::query_as(
         "INSERT INTO sender_leases AS l (sender_id, worker_id, epoch)
          SELECT id, $1, 1 FROM (
              SELECT id FROM unnest($2::uuid[]) AS t(id)
@@ -97,15 +110,15 @@ pub async fn acquire_in(
     .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
     .fetch_all(&mut *tx)
     .await?;
-    let ids: Vec<Uuid> = taken.iter().map(|l| l.sender_id).collect();
-    abandon_attempts(tx, &ids).await?;
-    Ok(taken)
+    let ids: Vec<Uuid> = leases.iter().map(|l| l.sender_id).collect();
+    let unknown = abandon_attempts(tx, &ids).await?;
+    Ok(Taken { leases, unknown })
 }
 
 /// Settles what the former owner had on the wire, with event and log. Where the platform knows a repeated message by its random id,
-/// it is tried again, for up to an hour; elsewhere nobody can tell.
-async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Result<(), sqlx::Error> {
-    sqlx::query(
+/// it is tried again, for up to an hour; elsewhere nobody can tell. Returns what became `unknown`.
+async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Result<Vec<Unknown>, sqlx::Error> {
+    sqlx::query_as(
         "WITH lost AS (
              UPDATE messages m SET error_code = 'interrupted',
                  error_message = 'The process stopped while the message was on its way.',
@@ -114,8 +127,8 @@ async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Resu
                  finished_at = CASE WHEN s.deduplicates AND m.queued_at > now() - interval '1 hour' THEN NULL ELSE now() END
              FROM messages o LEFT JOIN senders s ON s.id = o.sender_id
              WHERE m.id = o.id AND o.sender_id = ANY($1) AND o.status = 'sending' AND m.status = 'sending'
-             RETURNING m.id, m.user_id, m.route, m.sender_id, m.chat_id, m.status, m.attempt_id, m.error_code,
-                       m.error_message
+             RETURNING m.id, m.user_id, m.route, m.priority, m.sender_id, m.chat_id, m.status, m.attempt_id,
+                       m.error_code, m.error_message
          ), attempts AS (
              UPDATE message_attempts a SET outcome = 'unknown', code = 'interrupted', finished_at = now()
              FROM lost WHERE a.id = lost.attempt_id AND a.outcome IS NULL
@@ -124,17 +137,18 @@ async fn abandon_attempts(db: &mut sqlx::PgConnection, senders: &[Uuid]) -> Resu
              SELECT uuid7_now(), user_id, 'message.' || status, id,
                     jsonb_build_object('status', status, 'sender_id', sender_id, 'chat_id', chat_id, 'code', error_code)
              FROM lost
+         ), logged AS (
+             INSERT INTO integration_logs (id, user_id, integration_type, action, status, details, error_message)
+             SELECT uuid7_now(), l.user_id, 'telegram_' || route, 'send', 'error',
+                    jsonb_build_object('message_id', l.id, 'state', status, 'code', error_code), error_message
+             FROM lost l JOIN users u ON u.id = l.user_id
+             WHERE status = 'unknown'
          )
-         INSERT INTO integration_logs (id, user_id, integration_type, action, status, details, error_message)
-         SELECT uuid7_now(), l.user_id, 'telegram_' || route, 'send', 'error',
-                jsonb_build_object('message_id', l.id, 'state', status, 'code', error_code), error_message
-         FROM lost l JOIN users u ON u.id = l.user_id
-         WHERE status = 'unknown'",
+         SELECT route, priority FROM lost WHERE status = 'unknown'",
     )
     .bind(senders)
-    .execute(db)
+    .fetch_all(db)
     .await
-    .map(drop)
 }
 
 /// Takes a sender, or keeps it in its present epoch where the worker has it already: taking it once more would end its actor.
@@ -147,7 +161,7 @@ pub async fn take_or_keep(tx: &mut sqlx::PgConnection, worker_id: Uuid, sender_i
     }
     let owns = "SELECT EXISTS (SELECT 1 FROM sender_leases WHERE sender_id = $1 AND worker_id = $2)";
     let owns: bool = sqlx::query_scalar(owns).bind(sender_id).bind(worker_id).fetch_one(&mut *tx).await?;
-    Ok(owns || !acquire_in(tx, worker_id, &[sender_id], 1).await?.is_empty())
+    Ok(owns || !acquire_in(tx, worker_id, &[sender_id], 1).await?.leases.is_empty())
 }
 
 /// The living worker that owns a sender.

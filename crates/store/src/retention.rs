@@ -19,6 +19,10 @@ pub enum Partitioned {
     Parts,
     /// `events`: when it is old enough, and counted.
     Events,
+    /// `webhook_deliveries`: when none is to be tried any more.
+    Deliveries,
+    /// `audit_log`, of which nothing is ever removed: when nothing happened in its time.
+    Audit,
 }
 
 impl Partitioned {
@@ -28,6 +32,8 @@ impl Partitioned {
             Self::Attempts => "message_attempts",
             Self::Parts => "message_parts",
             Self::Events => "events",
+            Self::Deliveries => "webhook_deliveries",
+            Self::Audit => "audit_log",
         }
     }
 
@@ -43,6 +49,8 @@ impl Partitioned {
             }
             // What is not counted yet would be missing in the statistics.
             Self::Events => "$1::float8 IS NOT NULL AND p.xid >= (SELECT xid FROM message_stats_cursor)",
+            Self::Deliveries => "$1::float8 IS NOT NULL AND p.status = 'pending'",
+            Self::Audit => "$1::float8 IS NOT NULL",
         }
     }
 }
@@ -144,6 +152,48 @@ pub async fn orphans(
          SELECT id FROM old ORDER BY id DESC LIMIT 1"
     );
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(age.as_secs_f64()).bind(after).bind(limit).fetch_optional(pool).await
+}
+
+/// Broadcasts that ended so long ago, from the id `after` on.
+pub async fn old_broadcasts(pool: &PgPool, age: Duration, after: Uuid, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT id FROM broadcasts
+         WHERE id > $2 AND finished_at < now() - $1 * interval '1 second' AND follow_up IS NULL ORDER BY id LIMIT $3",
+    )
+    .bind(age.as_secs_f64())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+}
+
+/// Removes a broadcast with its targets, if it ended so long ago and all of its messages are gone. One of which nobody knows
+/// whether it arrived keeps it.
+pub async fn broadcast(pool: &PgPool, id: Uuid, age: Duration) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM broadcasts
+         WHERE id = $1 AND finished_at < now() - $2 * interval '1 second' AND follow_up IS NULL
+           AND NOT EXISTS (SELECT 1 FROM broadcast_targets t JOIN messages m ON m.id = t.message_id
+                           WHERE t.broadcast_id = $1)",
+    )
+    .bind(id)
+    .bind(age.as_secs_f64())
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Removes what tells of dead local tasks of senders that nobody works for any more: switched off, or gone. Usually the process that
+/// had the sender does that; this is for when there was none.
+pub async fn stray_letters(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM tasks t
+         WHERE t.local AND COALESCE(t.finished_at, t.due_at) < now() - interval '10 minutes'
+           AND NOT EXISTS (SELECT 1 FROM senders s WHERE s.id::text = t.key AND s.is_active)",
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Rows of one kind that are removed by their age alone.

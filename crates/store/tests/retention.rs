@@ -198,3 +198,93 @@ async fn rows_go_by_their_age_and_what_is_not_over_stays() {
     }
     assert_eq!(count(&pool, "tasks WHERE status IN ('ready', 'running')").await, 4);
 }
+
+/// A broadcast that ended so many days ago, whose only target has this message.
+async fn broadcast(pool: &PgPool, finished: i32, follow_up: Option<&str>, message: Uuid) -> Uuid {
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "INSERT INTO broadcasts (id, user_id, status, content, total, finished_at, follow_up)
+         VALUES ($1, 7, 'done', '{}', 1, now() - $2 * interval '1 day', $3)",
+    )
+    .bind(id)
+    .bind(finished)
+    .bind(follow_up)
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "INSERT INTO broadcast_targets (id, broadcast_id, route, via, status, message_id)
+         VALUES (gen_random_uuid(), $1, 'bot', gen_random_uuid(), 'sent', $2)",
+    )
+    .bind(id)
+    .bind(message)
+    .execute(pool)
+    .await
+    .unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_broadcast_goes_after_its_messages() {
+    let (_db, pool) = start().await;
+    run(&pool, "INSERT INTO users VALUES (7)").await;
+    let goes = broadcast(&pool, 91, None, Uuid::now_v7()).await;
+    let unknown = message(&pool, 400, 399, "unknown").await;
+    let open = broadcast(&pool, 91, None, unknown).await;
+    let recalled = broadcast(&pool, 91, Some("recall"), Uuid::now_v7()).await;
+    let young = broadcast(&pool, 89, None, Uuid::now_v7()).await;
+    assert_eq!(retention::old_broadcasts(&pool, AGE, Uuid::nil(), 9).await.unwrap(), [goes, open]);
+    assert_eq!(retention::old_broadcasts(&pool, AGE, goes, 9).await.unwrap(), [open]);
+    for (id, is_gone) in [(goes, true), (goes, false), (open, false), (recalled, false), (young, false)] {
+        assert_eq!(retention::broadcast(&pool, id, AGE).await.unwrap(), is_gone, "{id}");
+    }
+    assert_eq!((count(&pool, "broadcasts").await, count(&pool, "broadcast_targets").await), (3, 3));
+}
+
+#[tokio::test]
+async fn partitions_of_deliveries_go_when_none_is_pending_and_those_of_the_audit_when_they_are_empty() {
+    let (_db, pool) = start().await;
+    let delivered = past_partition(&pool, "webhook_deliveries", "month", 400).await;
+    let pending = past_partition(&pool, "webhook_deliveries", "month", 300).await;
+    let quiet = past_partition(&pool, "audit_log", "month", 400).await;
+    let busy = past_partition(&pool, "audit_log", "month", 300).await;
+    for (days, status) in [(400, "delivered"), (400, "failed"), (300, "delivered"), (300, "pending")] {
+        let sql = format!(
+            "INSERT INTO webhook_deliveries (id, endpoint_id, event_id, status)
+             SELECT overlay(gen_random_uuid()::text placing left(uuid7_floor(now() - interval '{days} days')::text, 13) from 1)::uuid,
+                    gen_random_uuid(), gen_random_uuid(), '{status}'"
+        );
+        run(&pool, &sql).await;
+    }
+    run(
+        &pool,
+        "INSERT INTO audit_log (id, user_id, action, resource_type, result)
+         SELECT uuid7_floor(now() - interval '300 days'), 7, 'a', 'b', 'success'",
+    )
+    .await;
+    for (of, goes, stays) in [(Partitioned::Deliveries, &delivered, &pending), (Partitioned::Audit, &quiet, &busy)] {
+        assert_eq!(retention::old_partitions(&pool, of, AGE).await.unwrap(), [goes.clone(), stays.clone()]);
+        assert!(retention::drop_partition(&pool, of, goes, AGE).await.unwrap(), "{of:?}");
+        assert!(!retention::drop_partition(&pool, of, stays, AGE).await.unwrap(), "{of:?}");
+    }
+    assert_eq!((count(&pool, "webhook_deliveries").await, count(&pool, "audit_log").await), (2, 1));
+}
+
+#[tokio::test]
+async fn letters_of_senders_that_nobody_works_for_go() {
+    let (_db, pool) = start().await;
+    run(
+        &pool,
+        "INSERT INTO users VALUES (7);
+         INSERT INTO telegram_bots (id, user_id, bot_token, username, telegram_bot_id, is_active)
+             SELECT ('00000000-0000-7000-8000-00000000000' || n)::uuid, 7, n, n, n, n = 1 FROM generate_series(1, 2) n;
+         INSERT INTO tasks (id, name, queue, key, input, status, max_attempts, local, finished_at)
+             SELECT gen_random_uuid(), m, 0, '00000000-0000-7000-8000-00000000000' || n, '{}', 'dead', 1, TRUE,
+                    now() - m::interval
+             FROM generate_series(1, 3) n, unnest(ARRAY['1 minute', '1 hour']) m",
+    )
+    .await;
+    assert_eq!(retention::stray_letters(&pool).await.unwrap(), 2, "of the bot that is off, and of nobody");
+    assert_eq!(count(&pool, "tasks WHERE key LIKE '%1'").await, 2);
+    assert_eq!(count(&pool, "tasks WHERE name = '1 minute'").await, 3, "whoever has it may be about to say so");
+}

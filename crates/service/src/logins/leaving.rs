@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Context;
-use crate::{platforms::telegram_accounts::session_purpose, secrets::Envelope};
+use crate::{platforms::telegram_accounts::session_purpose, secrets::Envelope, worker::count_unknown};
 
 /// How often accounts are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -52,8 +52,9 @@ pub async fn run(context: Arc<Context>) {
 /// Logs one account out and erases it.
 async fn leave(context: &Context, id: Uuid, seconds: f64) -> Result<(), String> {
     let text = |error: sqlx::Error| error.to_string();
-    let owned = leases::acquire(&context.pool, context.ownership.worker_id, &[id], 1).await.map_err(text)?;
-    if owned.is_empty() {
+    let taken = leases::acquire(&context.pool, context.ownership.worker_id, &[id], 1).await.map_err(text)?;
+    count_unknown(&taken.unknown);
+    if taken.leases.is_empty() {
         return Err("another worker still ends its connection".into());
     }
     if context.accounts.live(id).is_some() {

@@ -68,6 +68,7 @@ pub async fn start(
         inbox,
         files,
         public_url: settings.http.public_url.clone(),
+        request_time: settings.http.request_timeout,
     }));
     let gate = Gate {
         routes: ROUTES,

@@ -67,11 +67,16 @@ impl Cleaner<'_> {
             note("attempts", self.partitions(parts, messages).await);
             note("attempts", self.orphans(parts, messages).await);
         }
+        note("broadcasts", self.broadcasts(messages).await);
         note("events", self.partitions(Partitioned::Events, events).await);
+        for logged in [Partitioned::Deliveries, Partitioned::Audit] {
+            note("logs", self.partitions(logged, self.settings.logs).await);
+        }
         for aged in Aged::ALL {
             note(&format!("{aged:?}"), self.aged(aged).await);
         }
         note("changes", self.changes().await);
+        note("tasks", retention::stray_letters(self.pool).await.map(drop));
         note("updates of bots", telegram::bots::inbound::forget_taken(self.pool).await);
         if problems.is_empty() { Ok(()) } else { Err(TaskError::Retry(problems.join("; "))) }
     }
@@ -116,6 +121,22 @@ impl Cleaner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// One at a time: each may have thousands of targets.
+    async fn broadcasts(&self, age: Duration) -> Result<(), sqlx::Error> {
+        let mut after = Uuid::nil();
+        loop {
+            let old = retention::old_broadcasts(self.pool, age, after, BATCH.into()).await?;
+            let Some(last) = old.last() else { return Ok(()) };
+            after = *last;
+            for id in old {
+                if (self.is_over)() {
+                    return Ok(());
+                }
+                retention::broadcast(self.pool, id, age).await?;
+            }
+        }
     }
 
     async fn aged(&self, of: Aged) -> Result<(), sqlx::Error> {

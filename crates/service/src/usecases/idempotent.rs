@@ -1,6 +1,6 @@
 //! A request with an `Idempotency-Key` runs once; repeated, it meets the first one's answer.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,8 +10,8 @@ use store::idempotency::{self, KeyState};
 use super::Caller;
 use crate::{Code, Error, Result, app::App};
 
-/// A claim that its process could not finish is open again after so long.
-const LOCK_SECONDS: f64 = 60.0;
+/// A claim that its process could not finish is open again so long after the time of a request: by then, nothing of it is under way.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// The hash that tells whether a repeated request is the same one.
 pub fn body_hash(route: &str, body: &impl Serialize) -> Vec<u8> {
@@ -31,7 +31,8 @@ where
 {
     let Some(key) = key else { return run.await };
     let user_id = caller.identity.user_id;
-    match idempotency::begin(&app.pool, user_id, key, hash, LOCK_SECONDS).await? {
+    let lock = (app.request_time + MARGIN).as_secs_f64();
+    match idempotency::begin(&app.pool, user_id, key, hash, lock).await? {
         KeyState::Begun => {}
         state => return replay(state),
     }
@@ -42,7 +43,7 @@ where
         }
         Err(error) => {
             if let Err(lost) = idempotency::abandon(&app.pool, user_id, key).await {
-                tracing::warn!(error = %lost, "a key stays claimed for a minute");
+                tracing::warn!(error = %lost, "a key stays claimed until the time of its request is over");
             }
             Err(error)
         }
@@ -61,6 +62,6 @@ pub fn replay(state: KeyState) -> Result<(u16, Value)> {
             Code::IdempotencyInProgress,
             "A request with this `Idempotency-Key` is being processed. Repeat it a little later.",
         )
-        .with_retry_after(std::time::Duration::from_secs(1))),
+        .with_retry_after(Duration::from_secs(1))),
     }
 }

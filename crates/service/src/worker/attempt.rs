@@ -5,7 +5,7 @@ use std::time::Duration;
 use platform::{Delivery, Hold, Message, Outcome, Priority, Refusal, Verdict};
 use store::{
     delivery::{DueRow, FinishAttempt, FinishedMessage, StartAttempt, Started, StartedMessage},
-    leases::Lease,
+    leases::{Lease, Unknown},
 };
 use uuid::Uuid;
 
@@ -236,6 +236,15 @@ fn count(end: &FinishAttempt, finished: &FinishedMessage) {
             }
         }
         _ => {}
+    }
+}
+
+/// Counts what became unknown because its worker ended in the middle.
+pub fn count_unknown(messages: &[Unknown]) {
+    for Unknown { route, priority } in messages {
+        metrics::counter!("celery_tasks_error_total", "queue" => Priority::from_rank(*priority).name()).increment(1);
+        metrics::counter!("telegram_messages_error_total", "type" => route.clone()).increment(1);
+        metrics::counter!("integrations_unknown_total").increment(1);
     }
 }
 

@@ -36,6 +36,7 @@ use uuid::Uuid;
 
 use crate::{circuit::gates::Gates, queue::Hints, tasks::local::DeadLetters};
 
+pub use attempt::count_unknown;
 pub use backoff::backoff;
 pub use ownership::Ownership;
 pub use pace::{AllLimits, Limits};

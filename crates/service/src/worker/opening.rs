@@ -41,11 +41,15 @@ impl Opening<'_> {
     async fn try_on(&mut self) -> Result<Option<Opened>, End> {
         self.mailbox.take_changed();
         let mut order = Order::place(&self.context.reconnects, self.lease.sender_id, self.not_before);
+        let mut tried = false;
         loop {
             let mut turn = tokio::select! {
                 turn = order.turn() => turn,
-                end = self.ended_or_changed() => return end.map_or(Ok(None), Err),
+                end = self.ended_or_changed(), if tried => return end.map_or(Ok(None), Err),
+                // The first try sees what changes before it; beginning anew would cost its place in the budget.
+                end = self.ended(), if !tried => return Err(end),
             };
+            tried = true;
             // What changed before this try is seen by it: opening the sender once more for that would end a good connection.
             self.mailbox.take_changed();
             let left = self.not_before.map(|at| at.duration_since(Instant::now())).filter(|left| !left.is_zero());

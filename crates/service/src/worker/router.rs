@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     Context,
     actor::{self, End},
+    attempt,
     backoff::backoff,
     balance::Share,
     mailbox::Mailbox,
@@ -172,13 +173,14 @@ impl Router {
         let worker_id = self.context.ownership.worker_id;
         let acquired = leases::acquire(&self.context.pool, worker_id, &wanted, at_most);
         match tokio::time::timeout(DATABASE_WITHIN, acquired).await {
-            Ok(Ok(taken)) => taken
-                .into_iter()
-                .map(|lease| {
+            Ok(Ok(taken)) => {
+                attempt::count_unknown(&taken.unknown);
+                let start = |lease: leases::Lease| {
                     self.start(lease, term.clone());
                     lease.sender_id
-                })
-                .collect(),
+                };
+                taken.leases.into_iter().map(start).collect()
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "senders could not be acquired; the next sweep tries again");
                 HashSet::new()

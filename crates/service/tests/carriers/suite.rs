@@ -51,7 +51,7 @@ impl Processes {
     async fn owned(&self) -> Uuid {
         let id = Uuid::now_v7();
         let owned = leases::acquire(&self.pool, self.worker_id, &[id], 1).await.unwrap();
-        assert_eq!(owned.len(), 1);
+        assert_eq!(owned.leases.len(), 1);
         id
     }
 

@@ -2,8 +2,10 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use telegram_sim::bot_api::{Fault, FaultAction};
 
 use crate::common::app::{BOTS, MESSAGES, TestApp, id_of};
+use crate::common::eventually;
 
 #[tokio::test]
 async fn the_same_key_twice_is_one_message_and_one_answer() {
@@ -49,6 +51,20 @@ async fn twenty_at_once_are_one_message() {
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
     app.until(id_of(&bodies[0]), "sent").await;
     assert_eq!((app.arrived("once"), app.user.list(MESSAGES).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_request_that_ran_out_of_time_can_be_repeated_soon() {
+    let app = TestApp::start_with(&[("INTEGRATIONS_HTTP__REQUEST_TIMEOUT_SECONDS", "2")]).await;
+    let body = json!({ "token": app.new_token() });
+    app.sim.add_fault(Fault::new(FaultAction::Delay { ms: 4000 }).method("getMe").times(1));
+    app.user.post_with_key(BOTS, "k", &body).await.problem(503, "timeout");
+    app.user.post_with_key(BOTS, "k", &body).await.problem(409, "idempotency_in_progress");
+    let claimed = "SELECT extract(epoch FROM locked_until - now())::float8 FROM idempotency_keys WHERE key = 'k'";
+    let seconds: f64 = sqlx::query_scalar(claimed).fetch_one(&app.pool).await.unwrap();
+    assert!(seconds <= 7.0, "the time of a request and five seconds more: {seconds}");
+    eventually("it is open again", async || app.user.post_with_key(BOTS, "k", &body).await.status == 201).await;
+    assert_eq!(app.user.list(BOTS).await.len(), 1);
 }
 
 #[tokio::test]

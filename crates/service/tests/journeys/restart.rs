@@ -63,5 +63,9 @@ async fn what_a_killed_process_had_on_the_wire_is_unknown() {
     assert_eq!(unknown["attempt_list"][0]["outcome"], "unknown");
     let logs = app.user.list(&format!("{}?status=error", crate::common::app::LOGS)).await;
     assert_eq!((logs.len(), &logs[0]["details"]["state"]), (1, &json!("unknown")));
+    for counted in ["telegram_messages_error_total{type=\"bot\"} 1", "integrations_unknown_total 1"] {
+        eventually(counted, async || app.bearer(None).get("/metrics").await.text.lines().any(|line| line == counted))
+            .await;
+    }
     app.change(message, "dismiss").await;
 }

@@ -142,7 +142,9 @@ async fn keep(pool: PgPool, mut letters: mpsc::UnboundedReceiver<Letter>, stop: 
         if waiting.is_empty() {
             let mut batch = Vec::new();
             open = stop.run_until_cancelled(letters.recv_many(&mut batch, 10_000)).await.is_some_and(|count| count > 0);
-            batch.into_iter().for_each(|letter| waiting.hear(letter));
+            for letter in batch {
+                waiting.hear(letter);
+            }
         }
         if open {
             open = stop.run_until_cancelled(tokio::time::sleep(COLLECT)).await.is_some();
@@ -168,7 +170,9 @@ mod tests {
         let withdrawn = || Letter::Withdrawn { name, key };
         let left = |letters: Vec<Letter>| {
             let mut waiting = Waiting::default();
-            letters.into_iter().for_each(|letter| waiting.hear(letter));
+            for letter in letters {
+                waiting.hear(letter);
+            }
             (waiting.dead.len(), waiting.settled.len())
         };
         assert_eq!(left(vec![settled(), dead()]), (1, 0));
