@@ -3,12 +3,14 @@
 //! - [`json`], [`query`], [`path`], [`idempotency`]: extractors that answer bad input with a problem that says what to change
 //!   ([`explain`]);
 //! - [`page`]: cursor pagination;
+//! - [`csv`]: lists as CSV;
 //! - [`upload`], [`download`]: bodies that are files, as streams; [`form`]: bodies with files among their parts;
 //! - [`layers`]: everything around a route: [`observe`], [`limits`], and the guard of [`crate::auth`];
 //! - [`trace`], [`client`], [`route`]: what is known of a request: its trace, its origin, its pattern;
 //! - [`server`]: connections, and an orderly end.
 
 pub mod client;
+pub mod csv;
 pub mod download;
 pub mod explain;
 pub mod form;

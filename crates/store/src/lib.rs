@@ -6,7 +6,7 @@
 //!   it afterwards;
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
 //! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
-//! - [`events`], [`logs`], [`audit`]: what happened;
+//! - [`events`], [`logs`], [`audit`]: what happened; [`stats`]: how often and how fast;
 //! - [`files`]: what is sent besides text;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
@@ -26,6 +26,7 @@ pub mod questions;
 pub mod queues;
 pub mod retention;
 pub mod senders;
+pub mod stats;
 pub mod tasks;
 pub mod users;
 pub mod waits;

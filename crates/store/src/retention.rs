@@ -17,7 +17,7 @@ pub enum Partitioned {
     Attempts,
     /// `message_parts`: likewise.
     Parts,
-    /// `events`: when it is old enough.
+    /// `events`: when it is old enough, and counted.
     Events,
 }
 
@@ -41,7 +41,8 @@ impl Partitioned {
             Self::Attempts | Self::Parts => {
                 "$1::float8 IS NOT NULL AND EXISTS (SELECT 1 FROM messages m WHERE m.id = p.message_id)"
             }
-            Self::Events => "$1::float8 IS NULL",
+            // What is not counted yet would be missing in the statistics.
+            Self::Events => "$1::float8 IS NOT NULL AND p.xid >= (SELECT xid FROM message_stats_cursor)",
         }
     }
 }
@@ -164,11 +165,13 @@ pub enum Aged {
     IdempotencyKeys,
     /// Questions to owners of senders that nobody waits for any more; the age is that of their end.
     Questions,
+    /// Statistics.
+    Statistics,
 }
 
 impl Aged {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::StrayEvents,
         Self::Logs,
         Self::Logins,
@@ -177,6 +180,7 @@ impl Aged {
         Self::Workers,
         Self::IdempotencyKeys,
         Self::Questions,
+        Self::Statistics,
     ];
 
     /// Table, key, and which rows are old, without the comparison; their index has the same condition and column.
@@ -190,6 +194,7 @@ impl Aged {
             Self::Workers => ("workers", "id", "valid_until"),
             Self::IdempotencyKeys => ("idempotency_keys", "(user_id, key)", "expires_at"),
             Self::Questions => ("questions", "id", "expires_at"),
+            Self::Statistics => ("message_stats", "(user_id, day, sender_id, platform, route)", "day"),
         }
     }
 }

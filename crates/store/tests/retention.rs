@@ -169,7 +169,10 @@ async fn rows_go_by_their_age_and_what_is_not_over_stays() {
          INSERT INTO idempotency_keys (user_id, key, body_hash, locked_until, expires_at)
              SELECT 7, d::text, '', now(), now() - d * interval '1 day' FROM unnest(ARRAY[-1, 1, 9]) d;
          INSERT INTO events_default (id, user_id, type, resource_id, data, created_at)
-             SELECT '00000000-0000-7000-8000-000000000000', 7, 'a', gen_random_uuid(), '{}', now() - interval '9 days'",
+             SELECT '00000000-0000-7000-8000-000000000000', 7, 'a', gen_random_uuid(), '{}', now() - interval '9 days';
+         INSERT INTO message_stats
+             SELECT 7, current_date - d, gen_random_uuid(), 'telegram', 'bot', 1, 0, 0, 0, 1, 0, '{0,1}', '{1}'
+             FROM unnest(ARRAY[1, 9]) d",
     )
     .await;
     let age = Duration::from_hours(24 * 5);
@@ -181,6 +184,7 @@ async fn rows_go_by_their_age_and_what_is_not_over_stays() {
         (Aged::Workers, "workers", 1, 2),
         (Aged::IdempotencyKeys, "idempotency_keys", 1, 2),
         (Aged::StrayEvents, "events", 1, 0),
+        (Aged::Statistics, "message_stats", 1, 1),
     ] {
         let mut gone = 0;
         loop {

@@ -43,6 +43,7 @@ const THREE_DAYS: &str = "
     UPDATE tasks SET finished_at = finished_at - interval '3 days' WHERE status IN ('done', 'dead');
     UPDATE workers SET valid_until = valid_until - interval '3 days' WHERE valid_until < now();
     UPDATE idempotency_keys SET expires_at = expires_at - interval '3 days';
+    UPDATE message_stats SET day = day - 3;
     UPDATE telegram_bot_updates_taken SET taken_at = taken_at - interval '3 days';";
 /// Runs of the retention in three days are many more than this. One may find a partition locked, and leaves it to the next.
 const RUNS: usize = 5;
@@ -124,6 +125,7 @@ impl Database {
 
     /// Three days pass, the service's retention runs, and the database is vacuumed, as it would have been in these days.
     pub async fn night(&mut self) -> Result<()> {
+        self.counted().await?;
         sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {THREE_DAYS} COMMIT"))).execute(&mut self.connection).await?;
         for _ in 0..RUNS {
             self.retention().await?;
@@ -134,6 +136,21 @@ impl Database {
         }
         sqlx::raw_sql("VACUUM ANALYZE").execute(&mut self.connection).await?;
         Ok(())
+    }
+
+    /// Waits until the statistics have counted everything that happened so far: no event goes before.
+    async fn counted(&mut self) -> Result<()> {
+        let now = "SELECT pg_current_xact_id()::text";
+        let now: String = sqlx::query_scalar(now).fetch_one(&mut self.connection).await?;
+        let is_past = "SELECT xid > $1::xid8 FROM message_stats_cursor";
+        let begun = Instant::now();
+        while begun.elapsed() < RETENTION {
+            if sqlx::query_scalar(is_past).bind(&now).fetch_one(&mut self.connection).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("the statistics do not count what happens".into())
     }
 
     /// A run of the retention, which is due now.

@@ -60,6 +60,7 @@ pub async fn run(options: &Options, minutes: u32, seed: u64) -> Result<()> {
         ("INTEGRATIONS_RETENTION__LOGINS_DAYS", "1".to_owned()),
         ("INTEGRATIONS_RETENTION__DONE_TASKS_HOURS", "24".to_owned()),
         ("INTEGRATIONS_RETENTION__DEAD_TASKS_DAYS", "1".to_owned()),
+        ("INTEGRATIONS_RETENTION__STATISTICS_DAYS", "1".to_owned()),
     ]);
     println!("{}\n{minutes} minutes with --seed {seed}", crate::report::machine(options));
     let mut soak = Soak { service, sim, rng: StdRng::seed_from_u64(seed), log_read: 0, samples: Vec::new() };

@@ -17,6 +17,7 @@ pub mod messages;
 pub mod openapi;
 pub mod queues;
 pub mod send;
+pub mod stats;
 pub mod tasks;
 pub mod webhooks;
 pub mod workers;
@@ -104,6 +105,7 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(files::get, files::delete))
         .routes(routes!(files::content))
         .routes(routes!(logs::list))
+        .routes(routes!(stats::get))
         .routes(routes!(events::stream))
         .routes(routes!(workers::list))
         .routes(routes!(queues::list))

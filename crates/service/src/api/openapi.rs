@@ -66,6 +66,7 @@ pub struct ProblemField {
         (name = "messages", description = "What was accepted, where it is now, and what to do about it."),
         (name = "broadcasts", description = "One message to many chats."),
         (name = "logs", description = "What the service did with a user's integrations."),
+        (name = "statistics", description = "How many messages were sent, and how fast."),
         (name = "events", description = "Every change of state, live."),
         (name = "operation", description = "Health and metrics.")
     )

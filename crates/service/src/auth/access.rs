@@ -107,6 +107,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/integrations/files/{id}", SEND),
     route(Method::GET, "/api/integrations/files/{id}/content", READ),
     route(Method::GET, "/api/integrations/logs", READ),
+    route(Method::GET, "/api/integrations/stats", READ),
     route(Method::GET, "/api/integrations/events", READ),
     route(Method::GET, "/api/integrations/workers", ADMIN),
     route(Method::GET, "/api/integrations/queues", ADMIN),

@@ -21,6 +21,8 @@ pub struct RetentionSettings {
     pub done_tasks: Duration,
     /// Background tasks that failed for good.
     pub dead_tasks: Duration,
+    /// Statistics.
+    pub statistics: Duration,
 }
 
 impl RetentionSettings {
@@ -33,6 +35,7 @@ impl RetentionSettings {
             logins: HOUR * 24 * from.integer("logins_days", 1..=36_500),
             done_tasks: HOUR * from.integer("done_tasks_hours", 1..=876_000),
             dead_tasks: HOUR * 24 * from.integer("dead_tasks_days", 1..=36_500),
+            statistics: HOUR * 24 * from.integer("statistics_days", 1..=36_500),
         }
     }
 }

@@ -74,6 +74,7 @@ impl Kinds {
             .with(super::partitions::Partitions)
             .with(super::retention::Retention)
             .with(super::files::FileRemoval)
+            .with(super::statistics::Statistics)
     }
 
     /// One kind more.

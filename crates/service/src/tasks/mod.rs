@@ -6,6 +6,7 @@
 //! - `attempt`: one run of a task, with its time-out, its panics caught and its metrics;
 //! - [`retry`]: when a task that failed runs again;
 //! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order;
+//! - [`statistics`]: the kind that counts what became of messages;
 //! - [`channels`]: those that look at channels.
 
 mod attempt;
@@ -18,6 +19,7 @@ pub mod partitions;
 pub mod retention;
 pub mod retry;
 mod shares;
+pub mod statistics;
 
 use std::time::Duration;
 

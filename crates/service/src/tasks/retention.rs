@@ -115,6 +115,7 @@ impl Cleaner<'_> {
             Aged::Logins => self.settings.logins,
             Aged::DoneTasks => self.settings.done_tasks,
             Aged::DeadTasks => self.settings.dead_tasks,
+            Aged::Statistics => self.settings.statistics,
             Aged::Workers => DEAD_WORKERS,
             Aged::IdempotencyKeys | Aged::Questions => Duration::ZERO,
         };

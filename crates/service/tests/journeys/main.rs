@@ -32,6 +32,7 @@ mod s3;
 mod scheduling;
 mod secrecy;
 mod signs_of_life;
+mod stats;
 mod tasks;
 mod telegram_away;
 mod told;
