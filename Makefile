@@ -5,7 +5,7 @@ help:
 	@echo "make run    start the service with a simulated Telegram; needs nothing configured"
 	@echo "make test   check formatting, lints and dependencies, and run all tests"
 	@echo "make test-long  run what takes longer: the service killed ten times with a thousand messages on their way, each fault of a worker"
-	@echo "                five times with two hundred accounts under load, and a soak of 30 minutes"
+	@echo "                five times with two hundred accounts under load, a soak of 30 minutes, and the carriers of hints with RabbitMQ 4 (as root)"
 	@echo "make bench  measure a release build; with BASELINE=<folder>, the stack in that folder too, in turn"
 	@echo "make setup  install what the two need, which they also do by themselves"
 
@@ -19,10 +19,11 @@ test:
 	@scripts/test.sh
 
 test-long:
-	@scripts/setup.sh test
+	@scripts/setup.sh test long
 	@cargo test --locked -p service --test process killed -- --nocapture
 	@FAULTS=5 cargo test --locked -p service --test faults -- --nocapture --test-threads 1
 	@scripts/bench.sh soak --minutes 30
+	@root=$$(scripts/rabbitmq4.sh) && RABBITMQ_ROOT=$$root cargo test --locked -p service --test carriers -- --nocapture
 
 bench:
 	@scripts/bench.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make run` needs and this machine lacks, and with the argument `test` also what `make test` needs: through apt on Debian and its relatives; on other
+# Installs what `make run` needs and this machine lacks, with the argument `test` also what `make test` needs, and with
+# `test long` what `make test-long` needs: through apt on Debian and its relatives; on other
 # systems it says what to install. When nothing is missing it changes nothing.
 set -euo pipefail
 
@@ -26,6 +27,10 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || need "python3 python3-venv" "
 if [[ ${1:-} == test ]]; then
     compgen -G '/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server' >/dev/null || need rabbitmq-server "the RabbitMQ server"
     have redis-server || need redis-server "the Redis server"
+    [[ -x /usr/sbin/haproxy ]] || need haproxy "HAProxy"
+fi
+if [[ ${1:-} == test && ${2:-} == long ]]; then
+    have mmdebstrap || need mmdebstrap "mmdebstrap"
 fi
 
 have cargo || fail "Rust is missing: install it from https://rustup.rs"
@@ -58,7 +63,7 @@ update() {
 }
 
 # Tests start servers of their own; those that Debian would start at once are not needed, and would take the usual ports.
-if [[ " ${packages[*]} " == *" rabbitmq-server "* || " ${packages[*]} " == *" redis-server "* ]] && [[ ! -e /usr/sbin/policy-rc.d ]]; then
+if [[ " ${packages[*]} " =~ " rabbitmq-server "|" redis-server "|" haproxy " ]] && [[ ! -e /usr/sbin/policy-rc.d ]]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
     "${as_root[@]}" chmod 755 /usr/sbin/policy-rc.d
     trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT

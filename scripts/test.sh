@@ -56,6 +56,7 @@ mkdir -p "$tools"
 check format cargo fmt --all --check
 check clippy cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 check dependencies deny
+check deploy scripts/check-deploy.sh
 if cargo nextest --version >/dev/null 2>&1; then
     tests nextest cargo nextest run --workspace --locked
     tests doc cargo test --workspace --doc --locked --quiet

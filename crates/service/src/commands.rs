@@ -10,7 +10,7 @@ pub mod serve;
 pub mod token;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -79,8 +79,8 @@ impl Cli {
 type Loaded = Result<Settings, SettingsError>;
 
 /// Where the keyring lies.
-fn keyring_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("keyring.json")
+fn keyring_path(settings: &Settings) -> PathBuf {
+    settings.keys.file.clone().unwrap_or_else(|| settings.data_dir.join("keyring.json"))
 }
 
 /// Which tokens are accepted: the configured ones, else those signed with the secret that the installation made for itself.

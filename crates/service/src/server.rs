@@ -1,10 +1,12 @@
 //! Puts the service together: the API and the worker of one process, over one database.
 //!
 //! - `worker`, `api`: the two roles;
+//! - `health`: what a process without an API tells of itself;
 //! - `gauges`: the metrics that count rows.
 
 mod api;
 mod gauges;
+mod health;
 mod worker;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -14,6 +16,7 @@ use telegram::bot_api::BotApi;
 use tokio::sync::mpsc;
 
 use crate::{
+    api::health::HealthState,
     auth::TokenOptions,
     circuit::{Circuit, gates},
     egress::Egress,
@@ -70,7 +73,7 @@ struct Common {
     files: Files,
 }
 
-/// Starts everything; returns the address of the API as soon as it takes requests. The tasks end with `shutdown`.
+/// Starts everything; returns the address that takes requests as soon as it does: of the API, or of a worker that tells of its health. The tasks end with `shutdown`.
 ///
 /// # Errors
 /// A text for the operator when a setting cannot work, the address is in use, or the database does not answer.
@@ -113,11 +116,12 @@ pub async fn start(
     };
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     gauges::keep(settings, &pool, &metrics, shutdown);
-    if !roles.api {
-        return Ok(None);
-    }
     let redis = RedisServer::configured(&settings.redis)?;
     let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, redis.clone(), upstreams));
+    if !roles.api {
+        let Some(address) = settings.worker.bind else { return Ok(None) };
+        return health::start(address, HealthState { pool, readiness, metrics }, shutdown).await.map(Some);
+    }
     let parts = api::Parts { common, accounts_configured, questions, tokens, redis, readiness, metrics };
     api::start(settings, parts, shutdown).await.map(Some)
 }

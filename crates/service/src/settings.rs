@@ -14,6 +14,7 @@ mod egress;
 mod error;
 mod files;
 mod http;
+mod keys;
 mod layers;
 mod limits;
 mod log;
@@ -37,6 +38,7 @@ pub use egress::EgressSettings;
 pub use error::{Origin, Problem, SettingsError};
 pub use files::{FilesSettings, S3Settings, StoreSettings};
 pub use http::HttpSettings;
+pub use keys::KeysSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
 pub use redis::RedisSettings;
@@ -74,6 +76,8 @@ pub struct Settings {
     pub files: FilesSettings,
     /// Where addresses that users give may lead.
     pub egress: EgressSettings,
+    /// What credentials are sealed by.
+    pub keys: KeysSettings,
     /// The process that owns senders.
     pub worker: WorkerSettings,
     /// Telegram.
@@ -113,6 +117,7 @@ impl Settings {
             limits: LimitsSettings::read(Reader::new(&mut layers, "limits")),
             files: FilesSettings::read(Reader::new(&mut layers, "files")),
             egress: EgressSettings::read(Reader::new(&mut layers, "egress")),
+            keys: KeysSettings::read(Reader::new(&mut layers, "keys")),
             worker: WorkerSettings::read(Reader::new(&mut layers, "worker")),
             telegram: TelegramSettings::read(&mut layers, http.public_url.as_deref()),
             channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),

@@ -78,7 +78,7 @@ async fn sent(pool: &PgPool) -> i64 {
 async fn what_ended_is_counted_by_how_and_with_its_times() {
     let (_db, pool) = start().await;
     let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
-    let mut db = pool.acquire().await.unwrap();
+    let mut db = pool.begin().await.unwrap();
     for ms in [100, 100, 100, 5_000] {
         ended(&mut db, 7, one, "sent", ms, if ms > 1000 { 4_900 } else { 0 }).await;
     }
@@ -86,6 +86,7 @@ async fn what_ended_is_counted_by_how_and_with_its_times() {
         ended(&mut db, 7, two, status, 10, 0).await;
     }
     ended(&mut db, 8, Uuid::nil(), "cancelled", 10, 0).await;
+    db.commit().await.unwrap();
     // In several steps, and once more with nothing new.
     count_all(&pool, 3).await;
     count_all(&pool, 3).await;

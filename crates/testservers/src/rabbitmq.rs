@@ -1,4 +1,5 @@
-//! A RabbitMQ server.
+//! A RabbitMQ server: the installed one, or that of another system whose files lie in the folder that `RABBITMQ_ROOT` names, see
+//! `scripts/rabbitmq4.sh`.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ impl RabbitMq {
     /// RabbitMQ is not installed or does not start.
     pub fn start() -> Self {
         let [port, distribution, epmd] = free_ports();
-        let folder = tempfile::Builder::new().prefix("rabbitmq").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("rabbitmq").tempdir_in(temporary()).expect("a temporary folder");
         std::fs::write(folder.path().join("plugins"), "[].").expect("the folder is ours");
         let mut rabbitmq = Self { folder, port, distribution, epmd, server: None };
         rabbitmq.start_again();
@@ -96,14 +97,22 @@ impl RabbitMq {
     }
 
     fn program(name: &str) -> PathBuf {
-        let versions = std::fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().filter_map(Result::ok);
+        let versions = root().unwrap_or_else(|| "/".into()).join("usr/lib/rabbitmq/lib");
+        let versions = std::fs::read_dir(versions).into_iter().flatten().filter_map(Result::ok);
         let found = versions.map(|version| version.path().join("sbin").join(name)).find(|program| program.exists());
-        found.expect("RabbitMQ is installed: scripts/setup.sh test")
+        inside(&found.expect("RabbitMQ is installed: scripts/setup.sh test"))
     }
 
     fn command(&self, program: &Path) -> Command {
-        let at = |name: &str| self.folder.path().join(name);
-        let mut command = Command::new(program);
+        let at = |name: &str| inside(self.folder.path()).join(name);
+        let mut command = match root() {
+            None => Command::new(program),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(program);
+                command
+            }
+        };
         command
             .env("RABBITMQ_NODENAME", format!("test{}@localhost", self.port))
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
@@ -117,13 +126,31 @@ impl RabbitMq {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("plugins"))
             .env("RABBITMQ_PID_FILE", at("pid"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("HOME", self.folder.path())
+            .env("HOME", at(""))
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         command
+    }
+}
+
+/// The folder of another system.
+fn root() -> Option<PathBuf> {
+    std::env::var_os("RABBITMQ_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from)
+}
+
+/// Where the server can write.
+fn temporary() -> PathBuf {
+    root().map_or_else(std::env::temp_dir, |root| root.join("tmp"))
+}
+
+/// A path as the server knows it.
+fn inside(path: &Path) -> PathBuf {
+    match root().as_deref().and_then(|root| path.strip_prefix(root).ok()) {
+        None => path.to_owned(),
+        Some(inside) => Path::new("/").join(inside),
     }
 }
 

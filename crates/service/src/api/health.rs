@@ -1,13 +1,48 @@
 //! Health and metrics.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
+use sqlx::PgPool;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use crate::{health::DependencyView, http::Json};
+use crate::{
+    health::{DependencyView, Readiness},
+    http::Json,
+    metrics::Metrics,
+};
+
+/// What is needed to tell of a process's health.
+#[derive(Clone)]
+pub struct HealthState {
+    /// The database.
+    pub pool: PgPool,
+    /// The state of each dependency.
+    pub readiness: Arc<Readiness>,
+    /// The process's metrics.
+    pub metrics: Metrics,
+}
+
+impl FromRef<ApiState> for HealthState {
+    fn from_ref(state: &ApiState) -> Self {
+        Self { pool: state.app.pool.clone(), readiness: state.readiness.clone(), metrics: state.metrics.clone() }
+    }
+}
+
+/// These routes alone, for a process without an API.
+pub fn router(state: HealthState) -> Router {
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(state)
+}
 
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,8 +80,8 @@ pub async fn live() -> Json<LiveView> {
         (status = 503, description = "Not ready: it starts, stops, or the database does not answer.", body = ReadyView),
     )
 )]
-pub async fn ready(State(state): State<ApiState>) -> Response {
-    let (ready, dependencies) = state.readiness.check(&state.app.pool).await;
+pub async fn ready(State(state): State<HealthState>) -> Response {
+    let (ready, dependencies) = state.readiness.check(&state.pool).await;
     let status = match ready {
         true if dependencies.iter().all(|one| one.status == "ok") => "ok",
         true => "degraded",
@@ -61,6 +96,6 @@ pub async fn ready(State(state): State<ApiState>) -> Response {
     get, path = "/metrics", tag = "operation", operation_id = "metrics", security(()),
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
-pub async fn metrics(State(state): State<ApiState>) -> Response {
+pub async fn metrics(State(state): State<HealthState>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render()).into_response()
 }

@@ -41,6 +41,16 @@ pub struct StatsView {
     total: CountsView,
 }
 
+/// Who was to send.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Sender {
+    /// A bot or an account.
+    Known(Uuid),
+    /// No sender of the channel could.
+    Nobody,
+}
+
 /// The counts of one group.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatsItem {
@@ -55,7 +65,7 @@ pub struct StatsItem {
     /// The sender, when grouped by `sender`; `null` for what no sender of a channel could send.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Uuid>)]
-    sender_id: Option<Option<Uuid>>,
+    sender_id: Option<Sender>,
     /// The platform, when grouped by `platform`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -131,7 +141,7 @@ impl From<StatsRow> for StatsItem {
             counts: (&row).into(),
             day: row.day,
             user_id: row.user_id,
-            sender_id: row.sender_id.map(|id| Some(id).filter(|id| !id.is_nil())),
+            sender_id: row.sender_id.map(|id| if id.is_nil() { Sender::Nobody } else { Sender::Known(id) }),
             platform: row.platform,
             route: row.route,
         }

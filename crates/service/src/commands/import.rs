@@ -91,7 +91,7 @@ impl Api {
         if settings.auth.jwks_url.is_some() {
             return Err("tokens come from the issuer of auth.jwks_url: import through the API with one of them".into());
         }
-        let secret = Keyring::open_or_create(&keyring_path(&settings.data_dir))?.jwt_secret();
+        let secret = Keyring::open_or_create(&keyring_path(settings))?.jwt_secret();
         let options = token_options(&settings.auth, Some(secret))?;
         let token = mint(&options, user, [Scope::IntegrationsWrite].into_iter().collect(), PATIENCE * 2)?;
         let mut address: SocketAddr = settings.http.bind;

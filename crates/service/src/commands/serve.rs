@@ -51,7 +51,7 @@ impl Serve {
     async fn serve(&self, settings: &Settings, shutdown: &Shutdown) -> Result<(), Box<dyn Error>> {
         let metrics = Metrics::install()?;
         let data_dir = DataDir::open(&settings.data_dir)?;
-        let keyring = Keyring::open_or_create(&keyring_path(&settings.data_dir))?;
+        let keyring = Keyring::open_or_create(&keyring_path(settings))?;
         let database = Database::open(&settings.database, &data_dir).await?;
         let run = self.run_on(settings, shutdown, &database, keyring, metrics).await;
         if run.is_err() {

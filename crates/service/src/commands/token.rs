@@ -58,8 +58,8 @@ fn own_secret(settings: &Settings) -> Result<Option<SecretString>, Box<dyn Error
         return Ok(None);
     }
     // Not locked: the service may be running.
-    let data_dir = DataDir::make(&settings.data_dir)?;
-    Ok(Some(Keyring::open_or_create(&keyring_path(&data_dir))?.jwt_secret()))
+    DataDir::make(&settings.data_dir)?;
+    Ok(Some(Keyring::open_or_create(&keyring_path(settings))?.jwt_secret()))
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

@@ -196,3 +196,15 @@ fn a_file_that_is_no_toml_names_the_line() {
     let missing = Settings::load(Some(Path::new("/nonexistent/integrations.toml")), std::iter::empty()).unwrap_err();
     assert!(missing.to_string().starts_with("settings: cannot read /nonexistent/integrations.toml: No such file"));
 }
+
+#[test]
+fn replicas_share_keys_and_workers_tell_of_themselves_where_that_is_set() {
+    let settings = load(&[]).unwrap();
+    assert_eq!((settings.keys.file, settings.worker.bind), (None, None));
+    let set = [("INTEGRATIONS_KEYS__FILE", "/srv/keyring.json"), ("INTEGRATIONS_WORKER__BIND", "[::]:8081")];
+    let settings = load(&set).unwrap();
+    assert_eq!(settings.keys.file.as_deref(), Some(Path::new("/srv/keyring.json")));
+    assert_eq!(settings.worker.bind.unwrap().port(), 8081);
+    assert!(problem(&[("INTEGRATIONS_WORKER__BIND", "8081")]).contains("an address with a port"));
+    assert!(problem(&[("INTEGRATIONS_KEYS__FILE", "/srv/")]).contains("a file"));
+}

@@ -125,9 +125,12 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<StatsRow>, sqlx::Error> {
     let keys = group_by.iter().map(|key| key.column()).collect::<Vec<_>>().join(", ");
-    let shown = GroupBy::ALL.map(|key| match group_by.contains(&key) {
-        true => key.column().to_owned(),
-        false => format!("NULL::{} AS {}", key.column_type(), key.column()),
+    let shown = GroupBy::ALL.map(|key| {
+        if group_by.contains(&key) {
+            key.column().to_owned()
+        } else {
+            format!("NULL::{} AS {}", key.column_type(), key.column())
+        }
     });
     let mut sql =
         QueryBuilder::<Postgres>::new("WITH chosen AS MATERIALIZED (SELECT * FROM message_stats WHERE day >= ");
