@@ -67,7 +67,7 @@ impl Driver {
     async fn options(&self) -> Result<Arc<ClientOptions>, String> {
         let application = self.context.accounts.application().ok_or("accounts are not configured")?;
         let client: Client = serde_json::from_value(self.row.client.clone()).map_err(|error| error.to_string())?;
-        application.options(&client).await
+        application.options(&client, &self.context.ownership).await
     }
 
     /// Begins the login or takes it up where it is stored; `None` when that ended it.

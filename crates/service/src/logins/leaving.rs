@@ -82,7 +82,7 @@ async fn log_out_account(context: &Context, id: Uuid) -> Result<(), String> {
 pub(super) async fn log_out(context: &Context, data: SessionData, client: Value) -> Result<(), String> {
     let client: Client = serde_json::from_value(client).map_err(|error| error.to_string())?;
     let application = context.accounts.application().ok_or("accounts are not configured")?;
-    let options = application.options(&client).await?;
+    let options = application.options(&client, &context.ownership).await?;
     let gone = |problem: Problem| if problem.is_dead() { Ok(()) } else { Err(problem.to_string()) };
     let session = match options.open_session(data).await {
         Ok(session) => session,

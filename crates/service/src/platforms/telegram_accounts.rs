@@ -294,7 +294,7 @@ impl TelegramAccounts {
         let positions = inbound::positions(&self.shared.pool, id, stored.login_epoch).await.map_err(|e| later(&e))?;
         data.updates.take_up(positions);
         let client: Client = serde_json::from_value(stored.client.clone()).map_err(|e| broken(&e))?;
-        let options = application.options(&client).await.map_err(|e| later(&e))?;
+        let options = application.options(&client, &self.shared.ownership).await.map_err(|e| later(&e))?;
         let connected = async { Account::connect(&options, options.open_session(data).await?).await };
         let connected = connected.await;
         // A proxy of its own says nothing of the way from here.

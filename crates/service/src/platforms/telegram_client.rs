@@ -5,12 +5,13 @@ use std::{net::SocketAddr, sync::Arc};
 use secrecy::SecretString;
 use telegram::{
     accounts::table::{Client, Proxy},
-    mtproto::{ClientOptions, Server, Socks5, Timeouts},
+    mtproto::{ClientOptions, MayWrite, Server, Socks5, Timeouts},
 };
 
 use crate::{
     secrets::{Envelope, Sealer},
     settings::TelegramSettings,
+    worker::Ownership,
 };
 
 /// The application's identity, which every account shares.
@@ -41,12 +42,12 @@ impl Application {
         &self.server
     }
 
-    /// The options of one account. What its owner left open gets the service's own values, which are stored with the account at its
+    /// The options of one account, on whose connections the worker writes within its present term only. What its owner left open gets the service's own values, which are stored with the account at its
     /// first login and never change afterwards.
     ///
     /// # Errors
     /// A text for the log when the proxy's password cannot be unsealed or the proxy is not valid.
-    pub async fn options(&self, client: &Client) -> Result<Arc<ClientOptions>, String> {
+    pub async fn options(&self, client: &Client, ownership: &Arc<Ownership>) -> Result<Arc<ClientOptions>, String> {
         let proxy = match &client.proxy {
             Some(proxy) => Some(self.proxy(proxy).await?),
             None => None,
@@ -62,6 +63,7 @@ impl Application {
             proxy,
             server: self.server.clone(),
             timeouts: Timeouts::default(),
+            may_write: MayWrite::while_true(ownership.may_write()),
         }))
     }
 

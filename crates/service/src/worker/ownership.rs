@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -55,6 +55,13 @@ impl Ownership {
     /// Every connection of a sender belongs to the term in which it was begun.
     pub fn term(&self) -> CancellationToken {
         self.lock().clone()
+    }
+
+    /// Connections that are begun now may be written to as long as this term lasts: also when the process stood still and nobody has
+    /// ended the term yet.
+    pub fn may_write(self: &Arc<Self>) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (this, term) = (self.clone(), self.term());
+        move || this.holds() && !term.is_cancelled()
     }
 
     /// Renews the row once.
@@ -159,6 +166,17 @@ mod tests {
         let term = ownership.term();
         ownership.renewed(boot_ms());
         assert!(term.is_cancelled() && ownership.holds() && !ownership.term().is_cancelled());
+    }
+
+    #[test]
+    fn what_was_begun_in_a_term_may_not_be_written_after_it_though_nobody_ended_it() {
+        let ownership = Arc::new(renewed(0));
+        let may_write = ownership.may_write();
+        assert!(may_write());
+        ownership.renewed_at.store(boot_ms() - FENCE_AFTER_MS, Ordering::Release);
+        assert!(!may_write(), "before anybody has looked");
+        ownership.renewed(boot_ms());
+        assert!(!may_write() && ownership.may_write()(), "the next term is another one");
     }
 
     #[test]

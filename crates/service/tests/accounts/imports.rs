@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use telegram::mtproto::{ClientOptions, Login, LoginStep, Server, Timeouts};
+use telegram::mtproto::{ClientOptions, Login, LoginStep, MayWrite, Server, Timeouts};
 use telegram_sim::mtproto::Revocation;
 use telegram_sim::mtproto::faults::{Action, Fault};
 use tokio::io::AsyncWriteExt as _;
@@ -36,6 +36,7 @@ impl OldProgram {
                 keys_url: format!("{}/mtproto/keys", app.sim.control_url()),
             },
             timeouts: Timeouts::default(),
+            may_write: MayWrite::default(),
         };
         let mut login = Login::qr(Arc::new(options), Vec::new()).await.unwrap();
         let LoginStep::Qr { url, .. } = login.step() else { panic!("a login by QR shows one") };

@@ -33,6 +33,11 @@ async fn send_all(app: &TestApp, bots: &[(Bot, i64)], text: &str) {
     }
 }
 
+/// The broker takes nothing when less is free on its disk.
+fn leave_free(rabbitmq: &RabbitMq, limit: &str) {
+    rabbitmq.control(&["-q", "set_disk_free_limit", limit]);
+}
+
 /// Does something with the server while the service, which shares this thread, goes on.
 async fn meanwhile(mut rabbitmq: RabbitMq, work: impl FnOnce(&mut RabbitMq) + Send + 'static) -> RabbitMq {
     let done = tokio::task::spawn_blocking(move || {
@@ -67,14 +72,23 @@ async fn messages_flow_while_the_broker_dies_forgets_and_comes_back() {
     })
     .await;
 
-    rabbitmq = meanwhile(rabbitmq, RabbitMq::kill).await;
-    send_all(&app, &bots, "without").await;
+    // It has no space left: it lets everybody connect, and takes nothing.
     let away = "unavailable: it cannot be reached: hints go through the database";
-    eventually("the broker is missed", async || {
+    let is_missed = async || {
         send_all(&app, &bots, &format!("missing {}", uuid::Uuid::now_v7())).await;
         broker_state(&app).await == away
-    })
-    .await;
+    };
+    rabbitmq = meanwhile(rabbitmq, |rabbitmq| leave_free(rabbitmq, "100000GB")).await;
+    eventually("the broker without space is missed", is_missed).await;
+    for _ in 0..10 {
+        assert!(is_missed().await, "a connection alone is no sign that it takes hints");
+    }
+    rabbitmq = meanwhile(rabbitmq, |rabbitmq| leave_free(rabbitmq, "1MB")).await;
+    eventually("the broker with space is used", async || broker_state(&app).await == "ok: RabbitMQ").await;
+
+    rabbitmq = meanwhile(rabbitmq, RabbitMq::kill).await;
+    send_all(&app, &bots, "without").await;
+    eventually("the broker is missed", is_missed).await;
 
     // It comes back without its queues.
     rabbitmq.wipe();

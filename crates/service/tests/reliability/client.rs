@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 /// How long a replica that failed is spared while another one is there.
 const SPARED: Duration = Duration::from_secs(1);
-/// How long somebody waits who was refused twice, before he tries again with the same key.
+/// How long somebody who was refused twice waits before he tries again with the same key, unless the answer says how long: twice as long
+/// each time, up to the most, and never exactly as long as others.
 const AGAIN: Duration = Duration::from_millis(250);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(4);
 
 /// The replicas, and what they have done.
 pub struct Gateway {
@@ -25,6 +27,25 @@ pub struct Gateway {
 struct Replica {
     url: String,
     spared_until: Mutex<Option<Instant>>,
+}
+
+/// Why a try failed, and when another one is welcome.
+struct Failure {
+    what: String,
+    retry_after: Duration,
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let what = if error.is_timeout() {
+            "no answer in time"
+        } else if error.is_connect() {
+            "refused"
+        } else {
+            "answer lost"
+        };
+        Self { what: what.to_owned(), retry_after: Duration::ZERO }
+    }
 }
 
 /// What became of a request that was accepted in the end.
@@ -46,23 +67,25 @@ impl Gateway {
 
     /// Sends a message until it is accepted, or until the time is over: then the last failure is returned.
     pub async fn send(&self, path: &str, key: &str, body: &Value, until: Instant) -> Result<Accepted, String> {
-        let mut last = None;
+        let (mut last, mut wait) = (None, AGAIN);
         for tries in 1.. {
             let replica = self.pick(last);
             match self.once(replica, path, key, body).await {
                 Ok(id) => return Ok(Accepted { id, tries }),
-                Err(failure) => {
-                    *self.failures.lock().unwrap().entry(failure.clone()).or_default() += 1;
+                Err(Failure { what, retry_after }) => {
+                    *self.failures.lock().unwrap().entry(what.clone()).or_default() += 1;
                     *self.replicas[replica].spared_until.lock().unwrap() = Some(Instant::now() + SPARED);
                     if Instant::now() > until {
-                        return Err(failure);
+                        return Err(what);
+                    }
+                    if tries >= 2 {
+                        let about = rand::random_range(0.5..1.5);
+                        tokio::time::sleep(wait.max(retry_after).mul_f64(about)).await;
+                        wait = (wait * 2).min(AGAIN_AT_MOST);
                     }
                 }
             }
             last = Some(replica);
-            if tries >= 2 {
-                tokio::time::sleep(AGAIN).await;
-            }
         }
         unreachable!("it is tried until it returns")
     }
@@ -83,25 +106,17 @@ impl Gateway {
         candidates().find(|index| !is_spared(*index)).or_else(|| candidates().next()).unwrap()
     }
 
-    async fn once(&self, replica: usize, path: &str, key: &str, body: &Value) -> Result<Uuid, String> {
+    async fn once(&self, replica: usize, path: &str, key: &str, body: &Value) -> Result<Uuid, Failure> {
         let url = format!("{}{path}", self.replicas[replica].url);
         let request = self.http.post(url).bearer_auth(&self.token).header("Idempotency-Key", key).json(body);
-        let failure = |error: reqwest::Error| {
-            let kind = if error.is_timeout() {
-                "no answer in time"
-            } else if error.is_connect() {
-                "refused"
-            } else {
-                "answer lost"
-            };
-            kind.to_owned()
-        };
-        let response = request.send().await.map_err(failure)?;
+        let response = request.send().await?;
         let status = response.status().as_u16();
-        let body: Value = response.json().await.map_err(failure)?;
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body: Value = response.json().await?;
         if status == 202 {
             return Ok(body["id"].as_str().unwrap().parse().unwrap());
         }
-        Err(format!("{status} {}", body["code"].as_str().unwrap_or_default()))
+        let what = format!("{status} {}", body["code"].as_str().unwrap_or_default());
+        Err(Failure { what, retry_after: Duration::from_secs(retry_after.unwrap_or_default()) })
     }
 }

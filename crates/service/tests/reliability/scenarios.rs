@@ -53,7 +53,7 @@ impl Plan {
         Self {
             scenarios: scenarios.into_iter().filter(is_wanted).collect(),
             per_second: number("RELIABILITY_RATE")
-                .map_or(if is_short { 50 } else { 200 }, |rate| rate.try_into().unwrap()),
+                .map_or(if is_short { 40 } else { 200 }, |rate| rate.try_into().unwrap()),
             around: Duration::from_secs(if is_short { 1 } else { 4 }),
             // In the short form, beside other tests, a slow machine must not look like a failure.
             patience: Duration::from_secs(if is_short { 30 } else { 5 }),

@@ -132,7 +132,7 @@ impl Stage {
             Step::KillBroker => tokio::task::block_in_place(|| self.rabbitmq.kill()),
             Step::WipeBroker => self.rabbitmq.wipe(),
             Step::StartBroker => tokio::task::block_in_place(|| self.rabbitmq.start_again()),
-            Step::DiskAlarm => tokio::task::block_in_place(|| limit_disk(&self.rabbitmq, "1000TB")),
+            Step::DiskAlarm => tokio::task::block_in_place(|| limit_disk(&self.rabbitmq, "100000GB")),
             Step::DiskIsGood => tokio::task::block_in_place(|| limit_disk(&self.rabbitmq, "1MB")),
             Step::FlushRedis => tokio::task::block_in_place(|| self.redis.flush()),
             Step::KillRedis => tokio::task::block_in_place(|| self.redis.kill()),

@@ -31,7 +31,7 @@ pub mod user;
 pub use account::Account;
 pub use auth_key::AuthKey;
 pub use login::{CodeChannel, Login, LoginState, LoginStep};
-pub use options::{ClientOptions, Server, Socks5, Timeouts};
+pub use options::{ClientOptions, MayWrite, Server, Socks5, Timeouts};
 pub use peer::PeerId;
 pub use problem::{Kind, PROXY_REFUSED, Problem};
 pub use session::{Revision, Session};

@@ -1,6 +1,7 @@
 //! How a client presents itself and where it connects to.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,6 +28,30 @@ pub struct ClientOptions {
     pub server: Server,
     /// How long to wait for connections and answers.
     pub timeouts: Timeouts,
+    /// Whether this process still speaks for the account.
+    pub may_write: MayWrite,
+}
+
+/// Asked before anything is written on a connection; a connection that may not write is cut. So a process that stood still, and does
+/// not know yet that others took over meanwhile, is silent from its first moment on. Without a rule it may always write.
+#[derive(Clone, Default)]
+pub struct MayWrite(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl MayWrite {
+    /// It may write while this is true.
+    pub fn while_true(rule: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(rule)))
+    }
+
+    pub(super) fn now(&self) -> bool {
+        self.0.as_ref().is_none_or(|rule| rule())
+    }
+}
+
+impl std::fmt::Debug for MayWrite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "MayWrite(by a rule)" } else { "MayWrite(always)" })
+    }
 }
 
 /// Where the data centres are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use platform::{BoxFuture, FileRef, MediaKind};
 use serde_json::Value;
 use telegram::media::{Library, Reader};
-use telegram::mtproto::{Account, ClientOptions, Login, LoginStep, PeerId, Server, SessionData, Timeouts};
+use telegram::mtproto::{Account, ClientOptions, Login, LoginStep, MayWrite, PeerId, Server, SessionData, Timeouts};
 use telegram_sim::mtproto::faults::Fault;
 use telegram_sim::mtproto::{Mtproto, NewAccount};
 use telegram_sim::world::{ChatKind, MemberStatus, NewChat, State};
@@ -34,6 +34,7 @@ impl Telegram {
             proxy: None,
             server: Server::Test { address, keys_url },
             timeouts: Timeouts { connect: Duration::from_secs(10), call: Duration::from_secs(10) },
+            may_write: MayWrite::default(),
         };
         Self { sim, options: Arc::new(options) }
     }

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::try_join_all;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, try_join_all},
+};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, options::BasicPublishOptions};
 use sqlx::PgPool;
 use store::leases;
@@ -26,6 +29,8 @@ const AT_ONCE: usize = 500;
 const OWNER_KNOWN: Duration = Duration::from_secs(2);
 /// Owners that are remembered; beyond, the memory starts anew.
 const OWNERS: usize = 100_000;
+/// A broker that needs longer to take hints is given up for the database: while they wait, the next ones do, too.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 /// A persistent message: it survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
@@ -37,86 +42,107 @@ pub async fn run(
     mut wanted: mpsc::UnboundedReceiver<Wanted>,
     connected: Arc<AtomicBool>,
 ) {
-    let mut publisher = Publisher { broker, pool, owners: HashMap::new(), way: None, failures: 0, not_before: None };
+    let mut publisher = Publisher { broker, pool, owners: HashMap::new(), way: None, failures: 0 };
+    let mut opening = publisher.open_later(Duration::ZERO);
     let mut batch = Vec::new();
     loop {
-        connected.store(publisher.connect().await, Ordering::Relaxed);
-        // A broker that is back is noticed also when nothing is wanted.
-        let patience = if publisher.way.is_some() { Duration::MAX } else { backoff(publisher.failures) };
-        match tokio::time::timeout(patience, wanted.recv_many(&mut batch, AT_ONCE)).await {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(_) => continue,
+        if publisher.is_broken() {
+            opening = publisher.lost(&BrokerError::Silent);
         }
-        let unique: HashSet<Wanted> = batch.drain(..).collect();
-        if let Err(error) = publisher.publish(&unique).await {
-            connected.store(false, Ordering::Relaxed);
-            publisher.lost(&error);
-            // A hint that came through after all is told twice, which does no harm.
-            for wanted in unique {
-                if let Wanted::Owner(hint) = wanted {
-                    fallback.publish(hint);
+        let is_open = publisher.way.is_some();
+        connected.store(is_open, Ordering::Relaxed);
+        tokio::select! {
+            // Beside the work: a broker that does not answer holds no hints up.
+            opened = &mut opening, if !is_open => match opened {
+                Ok(way) => {
+                    tracing::info!("hints go through the broker");
+                    (publisher.way, publisher.failures) = (Some(way), 0);
+                }
+                Err(error) => opening = publisher.lost(&error),
+            },
+            count = wanted.recv_many(&mut batch, AT_ONCE) => {
+                if count == 0 {
+                    return;
+                }
+                let unique: HashSet<Wanted> = batch.drain(..).collect();
+                if let Err(error) = publisher.publish(&unique).await {
+                    if publisher.way.is_some() {
+                        opening = publisher.lost(&error);
+                    }
+                    // A hint that came through after all is told twice, which does no harm.
+                    for wanted in unique {
+                        if let Wanted::Owner(hint) = wanted {
+                            fallback.publish(hint);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
+/// Publishes something that nobody gets, and waits until the broker has taken it.
+async fn probe(broker: &Broker, channel: &Channel) -> Result<(), BrokerError> {
+    // No queue has this name: what goes there is confirmed and gone.
+    let nowhere = format!("{}.nowhere", broker.prefix);
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    let published = channel.basic_publish("".into(), nowhere.as_str().into(), options, &[], properties);
+    let confirmed = within(published).await?;
+    within(confirmed).await.map(drop)
+}
+
+/// A connection, and the channel on it.
+type Way = (Connection, Channel);
+
 struct Publisher {
     broker: Broker,
     pool: PgPool,
     owners: HashMap<Uuid, (Option<Uuid>, Instant)>,
-    way: Option<(Connection, Channel)>,
+    way: Option<Way>,
     failures: u32,
-    not_before: Option<Instant>,
 }
 
 impl Publisher {
-    /// Connects unless it is connected or has just failed to; returns whether it is.
-    async fn connect(&mut self) -> bool {
-        if self
-            .way
-            .as_ref()
-            .is_some_and(|(connection, channel)| connection.status().connected() && channel.status().connected())
-        {
-            return true;
-        }
-        self.way = None;
-        if self.not_before.is_some_and(|at| at > Instant::now()) {
-            return false;
-        }
-        match self.open().await {
-            Ok(way) => {
-                tracing::info!("hints go through the broker");
-                self.way = Some(way);
-                (self.failures, self.not_before) = (0, None);
-                true
-            }
-            Err(error) => {
-                self.lost(&error);
-                false
-            }
-        }
+    /// Whether its connection ended unseen.
+    fn is_broken(&self) -> bool {
+        let is_whole = |(connection, channel): &Way| connection.status().connected() && channel.status().connected();
+        self.way.as_ref().is_some_and(|way| !is_whole(way))
     }
 
-    async fn open(&self) -> Result<(Connection, Channel), BrokerError> {
-        let (connection, channel) = self.broker.connect("integrations: hints").await?;
-        self.broker.declare_shared(&channel).await?;
-        Ok((connection, channel))
+    /// Connects after a while, and proves that the broker takes messages: one that has too little space lets everybody connect and
+    /// takes nothing.
+    fn open_later(&self, after: Duration) -> BoxFuture<'static, Result<Way, BrokerError>> {
+        let broker = self.broker.clone();
+        async move {
+            tokio::time::sleep(after).await;
+            let (connection, channel) = broker.connect("integrations: hints").await?;
+            broker.declare_shared(&channel).await?;
+            // Without space it still takes the first message of a connection, and then reads no more.
+            for _ in 0..2 {
+                probe(&broker, &channel).await?;
+            }
+            Ok((connection, channel))
+        }
+        .boxed()
     }
 
-    fn lost(&mut self, error: &BrokerError) {
+    /// Gives the connection up; returns the next one, which takes longer each time.
+    fn lost(&mut self, error: &BrokerError) -> BoxFuture<'static, Result<Way, BrokerError>> {
         if self.failures == 0 {
             tracing::warn!(%error, "the broker is away: hints go through the database");
         }
         self.way = None;
-        self.not_before = Some(Instant::now() + backoff(self.failures));
+        let opening = self.open_later(backoff(self.failures));
         self.failures += 1;
+        opening
     }
 
     /// Publishes all, and waits until the broker has them.
     async fn publish(&mut self, all: &HashSet<Wanted>) -> Result<(), BrokerError> {
-        self.find_owners(all).await;
+        // The owners are of use to the broker only.
+        if self.way.is_some() {
+            self.find_owners(all).await;
+        }
         let Some((_, channel)) = &self.way else { return Err(BrokerError::Silent) };
         let mut payloads: HashMap<String, String> = HashMap::new();
         for wanted in all {
@@ -134,7 +160,8 @@ impl Publisher {
             confirms.push(within(published).await?);
         }
         // A queue that is gone takes nothing, which is confirmed too: its worker ended, and others find the work.
-        let confirmed = within(try_join_all(confirms)).await?;
+        let confirmed = tokio::time::timeout(CONFIRMED_WITHIN, within(try_join_all(confirms))).await;
+        let confirmed = confirmed.map_err(|_| BrokerError::Silent)??;
         let refused = confirmed.iter().any(|confirm| matches!(confirm, Confirmation::Nack(_)));
         metrics::counter!(name::HINTS_PUBLISHED, "carrier" => "broker").increment(all.len() as u64);
         if refused { Err(BrokerError::NotConfirmed) } else { Ok(()) }

@@ -64,7 +64,7 @@ impl Line {
     /// Begins to connect. What is asked meanwhile is sent as soon as that succeeded.
     pub(super) fn open(route: Route) -> Self {
         let (requests, waiting) = mpsc::unbounded_channel();
-        let fuse = Arc::new(Fuse::default());
+        let fuse = Arc::new(Fuse::new(route.options.may_write.clone()));
         let dc_id = route.dc_id;
         let task = tokio::spawn(serve(route, waiting, Arc::clone(&fuse)));
         Self { dc_id, requests, fuse, task }
