@@ -12,7 +12,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
 
-use crate::{auth::rate::GlobalLimiter, queue::Carrier, worker::Ownership};
+use crate::{auth::rate::GlobalLimiter, queue::Carrier, secrets::Sealer, worker::Ownership};
 
 /// The state of one dependency.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,6 +26,13 @@ pub struct DependencyView {
     pub detail: String,
 }
 
+impl DependencyView {
+    /// It works.
+    pub fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+}
+
 /// Knows whether the process takes requests, and asks the dependencies.
 pub struct Readiness {
     stopping: AtomicBool,
@@ -33,6 +40,7 @@ pub struct Readiness {
     worker: Option<Arc<Ownership>>,
     carrier: Carrier,
     redis: Option<Arc<GlobalLimiter>>,
+    sealer: Sealer,
 }
 
 impl Readiness {
@@ -42,8 +50,9 @@ impl Readiness {
         worker: Option<Arc<Ownership>>,
         carrier: Carrier,
         redis: Option<Arc<GlobalLimiter>>,
+        sealer: Sealer,
     ) -> Self {
-        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis }
+        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis, sealer }
     }
 
     async fn cache(&self) -> Result<String, String> {
@@ -74,7 +83,8 @@ impl Readiness {
         push(&mut views, "broker", self.carrier.state());
         // Without it, each process counts for itself: it still works.
         push(&mut views, "cache", self.cache().await);
-        push(&mut views, "keys", Ok("keyring file".into()));
+        // Without them, what is in memory goes on: the process still works.
+        push(&mut views, "keys", self.sealer.state());
         if let Some(worker) = &self.worker {
             let holds =
                 if worker.holds() { Ok("renewed") } else { Err("its row could not be renewed: it starts nothing") };

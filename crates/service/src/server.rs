@@ -26,7 +26,7 @@ use crate::{
     platforms::{telegram_bots::inbox::Inbox, telegram_client::Application},
     questions::Questions,
     queue::{BrokerHints, Carrier, DatabaseHints, Hints, broker::Broker},
-    secrets::Sealer,
+    secrets::{Sealer, agreement},
     settings::Settings,
     shutdown::Shutdown,
 };
@@ -84,6 +84,7 @@ pub async fn start(
         // The data folder is locked by this process: a worker that is still written down was killed.
         store::leases::forget_all(&pool).await?;
     }
+    agreement::start(&pool, &sealer, embedded, shutdown.soft.clone()).await?;
     let bot_api = BotApi::new(&settings.telegram.bot_api_url, settings.telegram.request_timeout)?;
     warn_of_stand_ins(settings);
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
@@ -103,7 +104,7 @@ pub async fn start(
     }
     let (ownership, questions) = match started {
         Some(worker) => (Some(worker.ownership), worker.questions),
-        None => (None, Questions::new(pool.clone(), sealer, None)),
+        None => (None, Questions::new(pool.clone(), sealer.clone(), None)),
     };
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     gauges::keep(settings, &pool, &metrics, shutdown);
@@ -111,7 +112,7 @@ pub async fn start(
         return Ok(None);
     }
     let global = global_limiter(settings)?;
-    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, global.clone()));
+    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, global.clone(), sealer));
     let parts = api::Parts { common, accounts_configured, questions, tokens, global, readiness, metrics };
     api::start(settings, parts, shutdown).await.map(Some)
 }

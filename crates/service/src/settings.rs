@@ -13,6 +13,7 @@ mod egress;
 mod error;
 mod files;
 mod http;
+mod keys;
 mod layers;
 mod limits;
 mod log;
@@ -22,6 +23,7 @@ mod retention;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod worker;
 
 use std::collections::HashMap;
@@ -35,11 +37,13 @@ pub use egress::EgressSettings;
 pub use error::{Origin, Problem, SettingsError};
 pub use files::{FilesSettings, S3Settings, StoreSettings};
 pub use http::HttpSettings;
+pub use keys::KeysSettings;
 pub use limits::LimitsSettings;
 pub use log::{LogFormat, LogSettings};
 pub use redis::RedisSettings;
 pub use retention::RetentionSettings;
 pub use telegram::{BotUpdates, TelegramApplication, TelegramSettings, TestServer, UpdatesWay};
+pub use vault::{Given, VaultLogin, VaultSettings};
 pub use worker::WorkerSettings;
 
 use layers::Layers;
@@ -78,6 +82,10 @@ pub struct Settings {
     pub channels: ChannelsSettings,
     /// How tokens are checked.
     pub auth: AuthSettings,
+    /// The life of the wrapping keys.
+    pub keys: KeysSettings,
+    /// The outside management of keys, if there is one.
+    pub vault: Option<VaultSettings>,
     /// Logging.
     pub log: LogSettings,
     /// How long what is final is kept.
@@ -113,6 +121,8 @@ impl Settings {
             channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),
             http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
+            keys: KeysSettings::read(Reader::new(&mut layers, "keys")),
+            vault: VaultSettings::read(Reader::new(&mut layers, "vault")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),
             retention: RetentionSettings::read(Reader::new(&mut layers, "retention")),
         };

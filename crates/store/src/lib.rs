@@ -8,6 +8,7 @@
 //! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened;
 //! - [`files`]: what is sent besides text;
+//! - [`sealing`]: what seals credentials, and sealing them anew;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need.
 
 pub mod audit;
@@ -25,6 +26,7 @@ pub mod messages;
 pub mod questions;
 pub mod queues;
 pub mod retention;
+pub mod sealing;
 pub mod senders;
 pub mod tasks;
 pub mod users;

@@ -1,8 +1,10 @@
 //! Private servers for tests, each with its own ports and folder. A test may kill them: they end with their value.
 
+mod openbao;
 mod rabbitmq;
 mod redis;
 
+pub use openbao::OpenBao;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 

@@ -41,13 +41,17 @@ pub async fn live() -> Json<LiveView> {
 #[utoipa::path(
     get, path = "/health/ready", tag = "operation", operation_id = "ready", security(()),
     responses(
-        (status = 200, description = "Ready.", body = ReadyView),
+        (status = 200, description = "Ready; `degraded` when something is wrong without which it works, such as the broker.", body = ReadyView),
         (status = 503, description = "Not ready: it starts, stops, or the database does not answer.", body = ReadyView),
     )
 )]
 pub async fn ready(State(state): State<ApiState>) -> Response {
     let (ready, dependencies) = state.readiness.check(&state.app.pool).await;
-    let status = if ready { "ok" } else { "unavailable" };
+    let status = match ready {
+        true if dependencies.iter().all(DependencyView::is_ok) => "ok",
+        true => "degraded",
+        false => "unavailable",
+    };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(ReadyView { status, dependencies })).into_response()
 }

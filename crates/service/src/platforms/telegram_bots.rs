@@ -151,7 +151,7 @@ impl TelegramBots {
         let token = std::str::from_utf8(&token).map_err(|_| OpenError::Later("the sealed token is not text".into()))?;
         let standing = inbound::standing(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         let token = SecretString::from(token.to_owned());
-        let bot = Arc::new(LiveBot::new(id, row.bot_token.clone(), token, self.shared.clone(), &standing));
+        let bot = Arc::new(LiveBot::new(id, row.version.clone(), token, self.shared.clone(), &standing));
         self.close(id).await;
         // What is taken in a term is taken by its owner.
         let stop = self.shared.ownership.term().child_token();
@@ -164,7 +164,7 @@ impl TelegramBots {
         self.live.lock().insert(id, Running { bot: bot.clone(), stop, task });
         self.probes.add(id);
         let sender = self.sender_of(bot);
-        Ok(Opened { sender, limits: self.limits, version: row.bot_token, is_connected: true })
+        Ok(Opened { sender, limits: self.limits, version: row.version, is_connected: true })
     }
 
     fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {

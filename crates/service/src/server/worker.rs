@@ -22,6 +22,7 @@ use crate::{
     tasks::{
         self, Executor, Kinds,
         channels::{ChannelCheck, ChannelRefresh, Look},
+        reseal::{KeyWatch, Reseal},
     },
     worker::{self, AllLimits, Context, Ownership},
 };
@@ -71,6 +72,8 @@ pub async fn start(
     let kinds = Kinds::usual()
         .with(ChannelRefresh(look.clone()))
         .with(ChannelCheck(look))
+        .with(Reseal(common.sealer.clone()))
+        .with(KeyWatch { sealer: common.sealer.clone(), rotate_after: settings.keys.rotate_after })
         .with_local(accounts.care())
         .with_local(bots.probes());
     let failover = settings.channels.failover;

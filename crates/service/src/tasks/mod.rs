@@ -6,6 +6,7 @@
 //! - `attempt`: one run of a task, with its time-out, its panics caught and its metrics;
 //! - [`retry`]: when a task that failed runs again;
 //! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order;
+//! - [`reseal`]: those that look after the keys of credentials;
 //! - [`channels`]: those that look at channels.
 
 mod attempt;
@@ -15,6 +16,7 @@ pub mod files;
 pub mod kinds;
 pub mod local;
 pub mod partitions;
+pub mod reseal;
 pub mod retention;
 pub mod retry;
 mod shares;

@@ -8,10 +8,13 @@ mod commands;
 mod docs;
 mod files;
 mod inbound;
+mod keys;
 mod kill;
 mod media;
 mod refusals;
 mod roles;
+#[path = "../common/sealed_rows.rs"]
+mod sealed_rows;
 mod shutdown;
 mod stage;
 mod support;
