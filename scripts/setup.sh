@@ -26,6 +26,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || need "python3 python3-venv" "
 
 if [[ ${1:-} == test ]]; then
     compgen -G '/usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server' >/dev/null || need rabbitmq-server "the RabbitMQ server"
+    have openssl || need openssl "openssl"
     have redis-server || need redis-server "the Redis server"
     [[ -x /usr/sbin/haproxy ]] || need haproxy "HAProxy"
 fi

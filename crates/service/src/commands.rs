@@ -4,6 +4,8 @@
 
 pub mod doctor;
 pub mod import;
+pub mod keys;
+mod local_api;
 pub mod migrate;
 mod openapi;
 pub mod serve;
@@ -43,6 +45,8 @@ enum Command {
     Token(token::Token),
     /// Connect an account by a session of Telethon or Pyrogram, through the service on this machine
     Import(import::Import),
+    /// Show and change the keys that credentials are sealed with, through the service on this machine
+    Keys(keys::Keys),
     /// Print the document that describes the API (OpenAPI 3.1)
     Openapi,
     /// Check the settings and everything that the service depends on
@@ -68,6 +72,7 @@ impl Cli {
             Command::Migrate => runtime.block_on(migrate::run(settings?)),
             Command::Token(token) => token.run(&settings?),
             Command::Import(import) => runtime.block_on(import.run(&settings?)),
+            Command::Keys(keys) => runtime.block_on(keys.run(&settings?)),
             Command::Openapi => openapi::run(),
             Command::Doctor => Ok(runtime.block_on(doctor::run(settings))),
             Command::Watchdog { .. } => unreachable!("it has no use for settings or a runtime"),

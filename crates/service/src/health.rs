@@ -16,6 +16,7 @@ use crate::{
     circuit::{Circuit, State},
     queue::Carrier,
     redis_server::RedisServer,
+    secrets::Sealer,
     worker::Ownership,
 };
 
@@ -31,12 +32,20 @@ pub struct DependencyView {
     pub detail: String,
 }
 
+impl DependencyView {
+    /// It works.
+    pub fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+}
+
 /// Knows whether the process takes requests, and asks the dependencies.
 pub struct Readiness {
     stopping: AtomicBool,
     embedded_database: bool,
     worker: Option<Arc<Ownership>>,
     carrier: Carrier,
+    sealer: Sealer,
     redis: Option<Arc<RedisServer>>,
     /// What may be left alone, by name.
     upstreams: Vec<(&'static str, Arc<Circuit>)>,
@@ -49,9 +58,10 @@ impl Readiness {
         worker: Option<Arc<Ownership>>,
         carrier: Carrier,
         redis: Option<Arc<RedisServer>>,
+        sealer: Sealer,
         upstreams: Vec<(&'static str, Arc<Circuit>)>,
     ) -> Self {
-        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis, upstreams }
+        Self { stopping: AtomicBool::new(false), embedded_database, worker, carrier, redis, sealer, upstreams }
     }
 
     async fn cache(&self) -> Result<String, String> {
@@ -82,7 +92,8 @@ impl Readiness {
         push(&mut views, "broker", self.carrier.state());
         // Without it, each process counts for itself: it still works.
         push(&mut views, "cache", self.cache().await);
-        push(&mut views, "keys", Ok("keyring file".into()));
+        // Without them, what is in memory goes on: the process still works.
+        push(&mut views, "keys", self.sealer.state());
         for (name, circuit) in &self.upstreams {
             // What needs it waits, or is refused by itself.
             push(&mut views, name, upstream(circuit.state()));

@@ -70,6 +70,16 @@ pub mod name {
     pub const SENDER_CIRCUITS_OPEN: &str = "integrations_sender_circuits_open";
     /// Counter, label `result` (near: from memory, far: from Redis, miss): reads that may be answered without the database's rows.
     pub const HOT_READS: &str = "integrations_hot_reads_total";
+    /// Counter, labels `operation` (encrypt, decrypt) and `result` (ok, error): requests to Vault for data keys.
+    pub const VAULT_REQUESTS: &str = "integrations_vault_requests_total";
+    /// Histogram in seconds: how long one of them took.
+    pub const VAULT_SECONDS: &str = "integrations_vault_request_seconds";
+    /// Gauge: whether Vault worked when it was last asked.
+    pub const VAULT_UP: &str = "integrations_vault_up";
+    /// Counter, labels `column` and `result` (done, failed): rows that were sealed anew with the current key.
+    pub const RESEALED: &str = "integrations_resealed_total";
+    /// Gauge, label `key` (current, other): rows by whether the current key has sealed them, as last counted.
+    pub const SEALED_ROWS: &str = "integrations_sealed_rows";
     /// Histogram in seconds: time to connect, without the waits for people.
     pub const CONNECT_DURATION: &str = "integrations_connect_seconds";
     /// Histogram in seconds: from accepted or due to sent, without the waits that the platform imposed.
@@ -184,13 +194,14 @@ pub fn set_dead_tasks(before: &mut Vec<String>, counts: Vec<(String, i64)>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^53")]
-fn as_f64(count: i64) -> f64 {
+pub(crate) fn as_f64(count: i64) -> f64 {
     count as f64
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(name::API_DURATION.into()), &API_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(name::VAULT_SECONDS.into()), &API_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(name::CONNECT_DURATION.into()), &JOB_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(name::TASK_DURATION.into()), &JOB_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full(name::DELIVERY_DURATION.into()), &JOB_BUCKETS)
@@ -202,6 +213,11 @@ fn describe() {
     describe_gauge!(name::SESSIONS_ERROR, "Sessions that need a login or are banned.");
     describe_counter!(name::BOT_PROBES, "Bots that were asked for a sign of life, by result.");
     describe_counter!(name::BOT_UPDATES, "Updates of bots that were taken, by way and by whether they were known.");
+    describe_counter!(name::VAULT_REQUESTS, "Requests to Vault for data keys, by operation and result.");
+    describe_histogram!(name::VAULT_SECONDS, "How long requests to Vault for data keys took.");
+    describe_gauge!(name::VAULT_UP, "Whether Vault worked when it was last asked.");
+    describe_counter!(name::RESEALED, "Rows that were sealed anew with the current key, by column and result.");
+    describe_gauge!(name::SEALED_ROWS, "Rows by whether the current key has sealed them, as last counted.");
     describe_gauge!(name::CHANNELS, "Channels and groups that are connected, by state.");
     describe_counter!(name::MESSAGES_SENT, "Messages that reached the platform, by the route called.");
     describe_counter!(

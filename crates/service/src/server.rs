@@ -28,7 +28,7 @@ use crate::{
     questions::Questions,
     queue::{BrokerHints, Carrier, DatabaseHints, Hints, broker::Broker},
     redis_server::RedisServer,
-    secrets::Sealer,
+    secrets::{Sealer, agreement},
     settings::Settings,
     shutdown::Shutdown,
 };
@@ -88,6 +88,7 @@ pub async fn start(
         // The data folder is locked by this process: a worker that is still written down was killed.
         store::leases::forget_all(&pool).await?;
     }
+    agreement::start(&pool, &sealer, embedded, shutdown.soft.clone()).await?;
     let bot_api = BotApi::new(&settings.telegram.bot_api_url, settings.telegram.request_timeout)?;
     warn_of_stand_ins(settings);
     let application = Application::from_settings(&settings.telegram, sealer.clone()).await?;
@@ -112,12 +113,12 @@ pub async fn start(
     }
     let (ownership, questions) = match started {
         Some(worker) => (Some(worker.ownership), worker.questions),
-        None => (None, Questions::new(pool.clone(), sealer, None)),
+        None => (None, Questions::new(pool.clone(), sealer.clone(), None)),
     };
     tokio::spawn(questions.clone().listen(shutdown.soft.clone()));
     gauges::keep(settings, &pool, &metrics, shutdown);
     let redis = RedisServer::configured(&settings.redis)?;
-    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, redis.clone(), upstreams));
+    let readiness = Arc::new(Readiness::new(embedded, ownership, carrier, redis.clone(), sealer, upstreams));
     if !roles.api {
         let Some(address) = settings.worker.bind else { return Ok(None) };
         return health::start(address, HealthState { pool, readiness, metrics }, shutdown).await.map(Some);

@@ -24,6 +24,7 @@ mod retention;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod worker;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ pub use log::{LogFormat, LogSettings};
 pub use redis::RedisSettings;
 pub use retention::RetentionSettings;
 pub use telegram::{BotUpdates, TelegramApplication, TelegramSettings, TestServer, UpdatesWay};
+pub use vault::{Given, VaultLogin, VaultSettings};
 pub use worker::WorkerSettings;
 
 use layers::Layers;
@@ -86,6 +88,8 @@ pub struct Settings {
     pub channels: ChannelsSettings,
     /// How tokens are checked.
     pub auth: AuthSettings,
+    /// The outside management of keys, if there is one.
+    pub vault: Option<VaultSettings>,
     /// Logging.
     pub log: LogSettings,
     /// How long what is final is kept.
@@ -123,6 +127,7 @@ impl Settings {
             channels: ChannelsSettings::read(Reader::new(&mut layers, "channels")),
             http,
             auth: AuthSettings::read(Reader::new(&mut layers, "auth")),
+            vault: VaultSettings::read(Reader::new(&mut layers, "vault")),
             log: LogSettings::read(Reader::new(&mut layers, "log")),
             retention: RetentionSettings::read(Reader::new(&mut layers, "retention")),
         };

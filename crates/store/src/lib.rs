@@ -8,6 +8,7 @@
 //! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened; [`stats`]: how often and how fast;
 //! - [`files`]: what is sent besides text;
+//! - [`sealing`]: what seals credentials, and sealing them anew;
 //! - [`users`], [`idempotency`], [`senders`]: what requests need; [`generations`]: whether what they read has changed.
 
 pub mod audit;
@@ -26,6 +27,7 @@ pub mod messages;
 pub mod questions;
 pub mod queues;
 pub mod retention;
+pub mod sealing;
 pub mod senders;
 pub mod stats;
 pub mod tasks;

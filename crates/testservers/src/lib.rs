@@ -1,15 +1,17 @@
 //! Private servers for tests, each with its own ports and folder. A test may kill them: they end with their value.
 //!
-//! - [`Postgres`], [`RabbitMq`], [`Redis`], [`HaProxy`]: the servers;
+//! - [`Postgres`], [`RabbitMq`], [`Redis`], [`HaProxy`], [`OpenBao`]: the servers;
 //! - [`Road`]: a way to a server, which can be cut, fall silent or take its time.
 
 mod haproxy;
+mod openbao;
 pub mod postgres;
 mod rabbitmq;
 mod redis;
 mod road;
 
 pub use haproxy::HaProxy;
+pub use openbao::OpenBao;
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;

@@ -76,14 +76,14 @@ pub async fn live() -> Json<LiveView> {
 #[utoipa::path(
     get, path = "/health/ready", tag = "operation", operation_id = "ready", security(()),
     responses(
-        (status = 200, description = "Ready.", body = ReadyView),
+        (status = 200, description = "Ready; `degraded` when something is wrong without which it works, such as the broker.", body = ReadyView),
         (status = 503, description = "Not ready: it starts, stops, or the database does not answer.", body = ReadyView),
     )
 )]
 pub async fn ready(State(state): State<HealthState>) -> Response {
     let (ready, dependencies) = state.readiness.check(&state.pool).await;
     let status = match ready {
-        true if dependencies.iter().all(|one| one.status == "ok") => "ok",
+        true if dependencies.iter().all(DependencyView::is_ok) => "ok",
         true => "degraded",
         false => "unavailable",
     };

@@ -10,6 +10,7 @@ pub mod dry_run;
 pub mod events;
 pub mod files;
 pub mod health;
+pub mod keys;
 pub mod logins;
 pub mod logs;
 pub mod message_body;
@@ -112,6 +113,10 @@ pub fn documented() -> OpenApiRouter<ApiState> {
         .routes(routes!(events::stream))
         .routes(routes!(workers::list))
         .routes(routes!(queues::list))
+        .routes(routes!(keys::get))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::move_to))
+        .routes(routes!(keys::retire))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::get, tasks::delete))
         .routes(routes!(tasks::replay))

@@ -2,6 +2,7 @@
 
 mod database;
 mod files;
+mod keys;
 mod network;
 mod report;
 
@@ -40,6 +41,7 @@ async fn check(settings: Loaded) -> Report {
     check_folder(&settings, &mut report);
     let database_clock = database::check(&settings, &mut report).await;
     files::check(&settings, &mut report).await;
+    keys::check(&settings, &mut report).await;
     let remote_clock = network::check(&settings, &mut report).await;
     report.add(network::clock(remote_clock.or(database_clock)));
     report

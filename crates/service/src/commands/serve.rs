@@ -77,7 +77,7 @@ impl Serve {
         let ground = Ground {
             pool,
             embedded: database.is_embedded(),
-            sealer: Sealer::Local(std::sync::Arc::new(keyring)),
+            sealer: Sealer::configured(keyring, settings.vault.as_ref())?,
             tokens,
             metrics,
         };

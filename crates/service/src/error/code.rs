@@ -110,6 +110,8 @@ codes! {
         "Only a message whose outcome is unknown can be dismissed.";
     BroadcastEnded = "broadcast_ended", 409, "Broadcast has ended",
         "The state of the broadcast does not allow this: it has ended, was cancelled, or is not paused.";
+    KeysInUse = "keys_in_use", 409, "Keys in use",
+        "Old keys cannot be given up yet: something is still sealed with them, or may be. The detail says what.";
     TaskNotDead = "task_not_dead", 409, "Task not dead",
         "Only a background task that failed for good can be replayed or deleted.";
     TelegramTokenInvalid = "telegram_token_invalid", 422, "Bot token refused",
@@ -158,6 +160,8 @@ codes! {
         "The request could not be finished in time. It may have taken effect: repeat it with the same `Idempotency-Key`.";
     DatabaseUnavailable = "database_unavailable", 503, "Database unavailable",
         "The database does not answer. Repeat the request, with the same `Idempotency-Key` if it has one.";
+    KeysUnavailable = "keys_unavailable", 503, "Keys unavailable",
+        "The management of keys (Vault) is sealed or away, so credentials can be neither sealed nor unsealed. Try again a little later.";
     IdentityUnavailable = "identity_unavailable", 503, "Identity provider unavailable",
         "The keys that tokens are checked with could not be fetched. Try again a little later.";
     TelegramUnavailable = "telegram_unavailable", 503, "Telegram unavailable",

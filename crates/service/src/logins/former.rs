@@ -35,6 +35,8 @@ pub async fn replace(context: &Context, tx: &mut PgConnection, account_id: Uuid,
     };
     match opened.await {
         Ok(bytes) => keep(context, &mut *tx, &bytes, &present.client).await,
+        // It waits for its keys rather than for nobody.
+        Err(error) if error.is_passing() => Err(error.into()),
         Err(error) => {
             // Without its keys nobody can use it; the new session must not fail for that.
             tracing::warn!(%error, %account_id, "a former session cannot be unsealed, so it cannot be logged out");

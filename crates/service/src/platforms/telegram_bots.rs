@@ -161,7 +161,7 @@ impl TelegramBots {
             std::str::from_utf8(&token).map_err(|_| OpenError::Broken("the sealed token is not text".into()))?;
         let standing = inbound::standing(&self.shared.pool, id).await.map_err(|e| later(&e))?.ok_or(OpenError::Gone)?;
         let token = SecretString::from(token.to_owned());
-        let bot = Arc::new(LiveBot::new(id, row.bot_token.clone(), token, self.shared.clone(), &standing));
+        let bot = Arc::new(LiveBot::new(id, row.version.clone(), token, self.shared.clone(), &standing));
         self.close(id).await;
         // What is taken in a term is taken by its owner.
         let stop = self.shared.ownership.term().child_token();
@@ -175,7 +175,7 @@ impl TelegramBots {
         self.probes.add(id);
         let sender = self.sender_of(bot);
         let gates = Gates::new(Some(self.shared.circuit.clone()));
-        Ok(Opened { sender, limits: self.limits, version: row.bot_token, gates, is_connected: true })
+        Ok(Opened { sender, limits: self.limits, version: row.version, gates, is_connected: true })
     }
 
     fn sender_of(&self, bot: Arc<LiveBot>) -> Arc<dyn Sender> {

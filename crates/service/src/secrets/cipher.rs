@@ -1,4 +1,4 @@
-//! AES-256-GCM in two steps: a fresh data key seals the secret, and a key of the keyring wraps the data key.
+//! AES-256-GCM in two steps: a fresh data key seals the secret, and a key of the keyring, or Vault, wraps the data key.
 //! Both are bound to the purpose of the record and to the name of the wrapping key.
 
 use aes_gcm::aead::{Aead as _, Payload};
@@ -29,35 +29,57 @@ pub(super) fn random_key() -> Result<KeyBytes, SysError> {
 
 pub(super) fn seal(key: &Key, purpose: &str, plaintext: &[u8]) -> Result<Envelope, SealError> {
     let data_key = random_key()?;
-    let (dek_nonce, dek) = encrypt(&key.bytes, &binding(DATA_KEY, key, purpose), data_key.as_slice())?;
-    let (nonce, ct) = encrypt(&data_key, &binding(SECRET, key, purpose), plaintext)?;
-    Ok(Envelope {
-        v: VERSION,
-        key: key.reference.clone(),
-        dek: STANDARD.encode([dek_nonce.as_slice(), &dek].concat()),
-        nonce: STANDARD.encode(nonce),
-        ct: STANDARD.encode(ct),
-    })
+    let (nonce, wrapped) = encrypt(&key.bytes, &data_key_binding(&key.reference, purpose), data_key.as_slice())?;
+    let wrapped = STANDARD.encode([nonce.as_slice(), &wrapped].concat());
+    seal_with(key.reference.clone(), wrapped, &data_key, purpose, plaintext)
 }
 
 pub(super) fn open(key: &Key, purpose: &str, envelope: &Envelope) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let wrapped = decode(&envelope.dek, "its data key is not base64")?;
+    let (nonce, wrapped) = wrapped.split_at_checked(NONCE).ok_or(SealError::Malformed("its data key is too short"))?;
+    let refused = || SealError::Refused(purpose.to_owned());
+    let binding = data_key_binding(&key.reference, purpose);
+    let data_key = decrypt(&key.bytes, &binding, nonce, wrapped).ok_or_else(refused)?;
+    let data_key: [u8; 32] = data_key.as_slice().try_into().map_err(|_| refused())?;
+    open_with(&Zeroizing::new(data_key), purpose, envelope)
+}
+
+/// Seals with a data key that somebody wrapped.
+pub(super) fn seal_with(
+    reference: String,
+    wrapped: String,
+    data_key: &KeyBytes,
+    purpose: &str,
+    plaintext: &[u8],
+) -> Result<Envelope, SealError> {
+    let (nonce, ct) = encrypt(data_key, &binding(SECRET, &reference, purpose), plaintext)?;
+    let (nonce, ct) = (STANDARD.encode(nonce), STANDARD.encode(ct));
+    Ok(Envelope { v: VERSION, key: reference, dek: wrapped, nonce, ct })
+}
+
+/// Opens with the unwrapped data key.
+pub(super) fn open_with(
+    data_key: &KeyBytes,
+    purpose: &str,
+    envelope: &Envelope,
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
     if envelope.v != VERSION {
         return Err(SealError::UnsupportedVersion(envelope.v));
     }
-    let wrapped = decode(&envelope.dek, "its data key is not base64")?;
-    let (dek_nonce, dek) = wrapped.split_at_checked(NONCE).ok_or(SealError::Malformed("its data key is too short"))?;
     let nonce = decode(&envelope.nonce, "its nonce is not base64")?;
     let ct = decode(&envelope.ct, "its ciphertext is not base64")?;
-    let refused = || SealError::Refused(purpose.to_owned());
-    let data_key = decrypt(&key.bytes, &binding(DATA_KEY, key, purpose), dek_nonce, dek).ok_or_else(refused)?;
-    let data_key: [u8; 32] = data_key.as_slice().try_into().map_err(|_| refused())?;
-    let data_key = Zeroizing::new(data_key);
-    decrypt(&data_key, &binding(SECRET, key, purpose), &nonce, &ct).ok_or_else(refused)
+    let binding = binding(SECRET, &envelope.key, purpose);
+    decrypt(data_key, &binding, &nonce, &ct).ok_or_else(|| SealError::Refused(purpose.to_owned()))
+}
+
+/// What a data key is bound to, by whoever wraps it. `key` names the wrapping key.
+pub(super) fn data_key_binding(key: &str, purpose: &str) -> Vec<u8> {
+    binding(DATA_KEY, key, purpose)
 }
 
 /// The associated data. A reference holds no line break, so that two different bindings never read the same.
-fn binding(part: &str, key: &Key, purpose: &str) -> Vec<u8> {
-    format!("integrations sealed v{VERSION}\n{part}\n{}\n{purpose}", key.reference).into_bytes()
+fn binding(part: &str, key: &str, purpose: &str) -> Vec<u8> {
+    format!("integrations sealed v{VERSION}\n{part}\n{key}\n{purpose}").into_bytes()
 }
 
 fn encrypt(key: &KeyBytes, aad: &[u8], msg: &[u8]) -> Result<([u8; NONCE], Vec<u8>), SealError> {

@@ -13,9 +13,9 @@ pub const VERSION: u8 = 1;
 pub struct Envelope {
     /// The version of this form.
     pub v: u8,
-    /// The key that wraps the data key: `local:<version>`.
+    /// The key that wraps the data key: `local:<version>`, or `vault:<mount>/<name>:<version>`.
     pub key: String,
-    /// The wrapped data key, with its nonce in front, in base64.
+    /// The wrapped data key: in base64, with its nonce in front; or as Vault gave it.
     pub dek: String,
     /// The nonce of the ciphertext, in base64.
     pub nonce: String,

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::SecretString;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::SealError;
@@ -119,6 +121,27 @@ impl Keyring {
         Ok(version)
     }
 
+    /// Removes the versions before this one, which must be there; what they sealed cannot be opened any more.
+    pub fn retire_below(&self, version: u32) -> Result<(), KeyringError> {
+        let _lock = private_file::lock(&self.path).map_err(|error| at(&self.path, error))?;
+        let mut keys = Keys::load(&self.path)?;
+        if keys.versions.contains_key(&version) {
+            keys.versions.retain(|other, _| *other >= version);
+            keys.store(&self.path)?;
+        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+
+    /// A mark by which two processes find out whether they mean the same key by a version; it tells nothing of the key.
+    pub fn mark(&self, version: u32) -> Option<String> {
+        let keys = self.keys();
+        let key = keys.versions.get(&version)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes.as_slice()).ok()?;
+        mac.update(b"integrations key mark");
+        Some(hex::encode(&mac.finalize().into_bytes()[..8]))
+    }
+
     /// What may be told about the keys.
     pub fn status(&self) -> KeyringStatus {
         let keys = self.keys();
@@ -131,11 +154,12 @@ impl Keyring {
         self.keys().jwt_secret.clone()
     }
 
-    /// The key that seals.
-    pub(super) fn current(&self) -> Key {
+    /// The key of this version; without one, the newest.
+    pub(super) fn key(&self, version: Option<u32>) -> Option<Key> {
         let keys = self.keys();
-        let (version, key) = keys.current();
-        Key { reference: format!("{PREFIX}{version}"), bytes: key.bytes.clone() }
+        let version = version.unwrap_or_else(|| keys.current().0);
+        let key = keys.versions.get(&version)?;
+        Some(Key { reference: reference(version), bytes: key.bytes.clone() })
     }
 
     /// The key of an envelope. One that is not known makes the file be read again: it may have been added meanwhile.
@@ -149,16 +173,28 @@ impl Keyring {
         keyring.known(reference).ok_or_else(|| SealError::UnknownKey(reference.to_owned()))
     }
 
+    /// The key of a version that all processes agreed on, or the newest. One that is not known makes the file be read again, too.
+    pub(super) async fn find_version(keyring: &Arc<Self>, version: Option<u32>) -> Result<Key, SealError> {
+        match (keyring.key(version), version) {
+            (Some(key), _) => Ok(key),
+            (None, version) => Self::find(keyring, &reference(version.unwrap_or_default())).await,
+        }
+    }
+
     fn known(&self, reference: &str) -> Option<Key> {
         let version: u32 = reference.strip_prefix(PREFIX)?.parse().ok()?;
-        let keys = self.keys();
-        let key = keys.versions.get(&version)?;
-        Some(Key { reference: reference.to_owned(), bytes: key.bytes.clone() })
+        // Not `local:01`, which would be another name of the same key.
+        self.key(Some(version)).filter(|key| key.reference == reference)
     }
 
     fn keys(&self) -> Arc<Keys> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What envelopes call a version.
+pub(crate) fn reference(version: u32) -> String {
+    format!("{PREFIX}{version}")
 }
 
 impl Keys {
@@ -201,7 +237,9 @@ mod tests {
         assert_eq!(first.status().current, 1);
         assert_eq!(first.jwt_secret().expose_secret(), second.jwt_secret().expose_secret());
         assert!(first.jwt_secret().expose_secret().len() >= 32);
-        assert_eq!(*first.current().bytes, *second.current().bytes);
+        assert_eq!(*first.key(None).unwrap().bytes, *second.key(Some(1)).unwrap().bytes);
+        assert!(first.key(Some(2)).is_none());
+        assert_eq!(first.mark(1), second.mark(1));
     }
 
     #[test]
@@ -226,6 +264,20 @@ mod tests {
         });
         let status = Keyring::open(&path).unwrap().status();
         assert_eq!((status.current, status.versions.len()), (9, 9));
+    }
+
+    #[test]
+    fn retired_versions_are_gone_and_later_ones_go_on_counting() {
+        let (_folder, path) = path();
+        let keyring = Keyring::open_or_create(&path).unwrap();
+        let mark = keyring.mark(1);
+        assert_eq!(keyring.rotate().unwrap(), 2);
+        assert_ne!(keyring.mark(2), mark);
+        keyring.retire_below(9).unwrap();
+        assert_eq!(keyring.status().versions.len(), 2);
+        keyring.retire_below(2).unwrap();
+        assert!(keyring.mark(1).is_none() && Keyring::open(&path).unwrap().mark(1).is_none());
+        assert_eq!(keyring.rotate().unwrap(), 3);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::{
         self, Executor, Kinds,
         channels::{ChannelCheck, ChannelRefresh, Look},
         local::DeadLetters,
+        reseal::{KeyWatch, Reseal},
     },
     worker::{self, AllLimits, Context, Ownership},
 };
@@ -74,6 +75,8 @@ pub async fn start(
     let kinds = Kinds::usual()
         .with(ChannelRefresh(look.clone()))
         .with(ChannelCheck(look))
+        .with(Reseal(common.sealer.clone()))
+        .with(KeyWatch { sealer: common.sealer.clone(), rotate_after: settings.keys.rotate_after })
         .with_local(accounts.care())
         .with_local(bots.probes());
     let failover = settings.channels.failover;

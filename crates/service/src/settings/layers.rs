@@ -16,8 +16,16 @@ const PREFIX: &str = "INTEGRATIONS_";
 const INJECTED: [&str; 2] = ["INTEGRATIONS_SERVICE_", "INTEGRATIONS_PORT"];
 
 /// Keys whose value is never shown.
-pub(super) const SECRETS: [&str; 6] =
-    ["broker.url", "database.url", "redis.url", "files.secret_access_key", "telegram.api_hash", "auth.jwt_secret"];
+pub(super) const SECRETS: [&str; 8] = [
+    "broker.url",
+    "database.url",
+    "redis.url",
+    "files.secret_access_key",
+    "telegram.api_hash",
+    "auth.jwt_secret",
+    "vault.token",
+    "vault.secret_id",
+];
 
 /// Every key with its value and origin, and what was wrong with the layers so far.
 #[derive(Debug)]

@@ -160,6 +160,13 @@ fn what_is_half_set_is_an_error() {
     assert!(half(("INTEGRATIONS_TELEGRAM__TEST_SERVER__ADDRESS", "h:1")).contains("keys_url is not"));
     assert!(half(("INTEGRATIONS_TELEGRAM__TEST_SERVER__KEYS_URL", "http://h/")).contains("address is not"));
     assert!(half(("INTEGRATIONS_TELEGRAM__BOT_UPDATES", "webhook")).contains("http.public_url is not set"));
+    assert!(half(("INTEGRATIONS_VAULT__ADDR", "https://h")).contains("logs in to Vault in one way"));
+    assert!(half(("INTEGRATIONS_VAULT__ROLE_ID", "r")).contains("logs in to Vault in one way"));
+    let token = ("INTEGRATIONS_VAULT__TOKEN", "t");
+    let plain = [("INTEGRATIONS_VAULT__ADDR", "http://h"), token];
+    assert!(problem(&plain).contains("vault.allow_http"));
+    let twice = [("INTEGRATIONS_VAULT__ADDR", "https://h"), token, ("INTEGRATIONS_VAULT__TOKEN_FILE", "/f")];
+    assert!(problem(&twice).contains("set only one"));
     let both = [
         ("INTEGRATIONS_AUTH__JWT_SECRET", "0123456789012345678901234567890123"),
         ("INTEGRATIONS_AUTH__JWKS_URL", "http://h/"),
@@ -178,6 +185,7 @@ fn a_secret_is_never_shown() {
         ("INTEGRATIONS_AUTH__JWT_SECRET", "s3cr3t"),
         ("INTEGRATIONS_TELEGRAM__API_HASH", "s3cr3t"),
         ("INTEGRATIONS_DATABASE__URL", "mysql://u:s3cr3t@h/d"),
+        ("INTEGRATIONS_VAULT__TOKEN", "s3cr3t\nx"),
     ] {
         let error = load(&[env]).unwrap_err();
         assert!(!error.to_string().contains("s3cr3t") && !format!("{error:?}").contains("s3cr3t"), "{error}");

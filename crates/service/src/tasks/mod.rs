@@ -7,6 +7,7 @@
 //! - [`retry`]: when a task that failed runs again;
 //! - [`retention`], [`partitions`], [`files`]: the kinds that keep the database and the store of files in order;
 //! - [`statistics`]: the kind that counts what became of messages;
+//! - [`reseal`]: those that look after the keys of credentials;
 //! - [`channels`]: those that look at channels.
 
 mod attempt;
@@ -16,6 +17,7 @@ pub mod files;
 pub mod kinds;
 pub mod local;
 pub mod partitions;
+pub mod reseal;
 pub mod retention;
 pub mod retry;
 mod shares;

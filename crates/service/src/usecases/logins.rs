@@ -80,6 +80,9 @@ pub async fn begin(app: &App, caller: &Caller, request: Begin) -> Result<Uuid> {
         fingerprint = session.fingerprint();
         refuse_connected(app, caller, fingerprint.as_deref()).await?;
         state = Some(json!(app.sealer.seal(&state_purpose(id), &session.to_bytes()).await?));
+    } else {
+        // Its end would meet what is wrong now, after a person had done their part.
+        app.sealer.must_work().await?;
     }
     let client = serde_json::to_value(&request.client).map_err(Error::internal)?;
     let user_id = owner(app, caller, request.account_id).await?;

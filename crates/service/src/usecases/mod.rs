@@ -14,6 +14,7 @@ pub mod dry_run;
 pub mod files;
 pub mod idempotent;
 pub mod inbound;
+pub mod keys;
 pub mod logins;
 pub mod messages;
 pub mod qr_codes;

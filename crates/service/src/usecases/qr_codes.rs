@@ -77,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_code_is_drawn_once_and_anew_when_it_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let sealer = Sealer::Local(Arc::new(Keyring::open_or_create(&folder.path().join("keyring.json")).unwrap()));
+        let sealer = Sealer::local(Keyring::open_or_create(&folder.path().join("keyring.json")).unwrap());
         let (codes, login) = (QrCodes::default(), Uuid::now_v7());
         let seal = async |url: &str| sealer.seal(&qr_purpose(login), url.as_bytes()).await.unwrap().to_text();
         let (first, second) = (seal("tg://login?token=a").await, seal("tg://login?token=b").await);
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn the_memory_has_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let sealer = Sealer::Local(Arc::new(Keyring::open_or_create(&folder.path().join("keyring.json")).unwrap()));
+        let sealer = Sealer::local(Keyring::open_or_create(&folder.path().join("keyring.json")).unwrap());
         let codes = QrCodes::default();
         for _ in 0..=REMEMBERED {
             let login = Uuid::now_v7();

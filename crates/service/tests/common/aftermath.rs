@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use service::secrets::columns::COLUMNS;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
 
 /// Fails when a message is left on its way, unless it may; returns all rows of the database as text.
 pub async fn look(options: PgConnectOptions, may_leave_messages: bool) -> String {
@@ -28,11 +29,24 @@ pub async fn look(options: PgConnectOptions, may_leave_messages: bool) -> String
         let rows = format!("SELECT t::text FROM {table} AS t");
         let rows: Vec<String> =
             sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut connection).await.expect("the table exists");
+        for column in sealed_columns(&mut connection, &table).await {
+            let known = COLUMNS.iter().any(|known| known.place.name == format!("{table}.{column}"));
+            assert!(known, "{table}.{column} holds envelopes and does not stand in secrets::columns");
+        }
         for row in rows {
             writeln!(dump, "{table}: {row}").expect("memory takes text");
         }
     }
     dump
+}
+
+/// The columns of a table in which envelopes stand.
+async fn sealed_columns(connection: &mut PgConnection, table: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT DISTINCT c.key FROM {table} AS t, jsonb_each(to_jsonb(t)) AS c
+         WHERE c.value::text LIKE '%\"dek%' AND c.value::text LIKE '%\"nonce%' AND c.value::text LIKE '%\"ct%'"
+    );
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.expect("the table exists")
 }
 
 /// Fails when a credential, or the part of it that makes it secret, stands in one of the texts, also as hexadecimal digits.

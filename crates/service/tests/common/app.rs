@@ -133,7 +133,7 @@ impl TestApp {
         let secret = keyring.jwt_secret();
         let secrets = RefCell::new(vec![secret.expose_secret().to_owned()]);
         let tokens = TokenOptions { secret: Some(secret), ..TokenOptions::default() };
-        let sealer = Sealer::Local(Arc::new(keyring));
+        let sealer = Sealer::configured(keyring, settings.vault.as_ref()).expect("the settings are good");
         let pool = store::connect(db.options(), 4).await.expect("the database answers");
         let (http, transcript) = (reqwest::Client::new(), Transcript::default());
         let user = Client { http: http.clone(), base: String::new(), token: None, transcript: transcript.clone() };

@@ -63,7 +63,7 @@ impl Scene {
         let sim = Arc::new(Sim::start(options).await.unwrap());
         let machine = machine(&sim, database.options().to_url_lossy(), sim.mtproto.unwrap());
         let token = machine.token().await;
-        let sealer = Sealer::Local(Arc::new(Keyring::open(&machine.data().join("keyring.json")).unwrap()));
+        let sealer = Sealer::local(Keyring::open(&machine.data().join("keyring.json")).unwrap());
         let mut people = Vec::new();
         for number in 0..ACCOUNTS {
             people.push(signed_in(&sim, &pool, &sealer, USER, number, FRIENDS).await);

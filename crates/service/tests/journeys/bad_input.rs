@@ -75,12 +75,13 @@ async fn bodies_that_are_no_json_of_the_right_shape() {
     let mut tried = 0;
     for operation in api_operations().iter().filter(|operation| takes_json(operation)) {
         let path = objects.path(&operation.path);
+        let caller = caller(&app, operation);
         let send = async |kind: Option<&str>, body: &[u8]| {
-            let mut request = app.user.request(operation.method.clone(), &path).body(body.to_vec());
+            let mut request = caller.request(operation.method.clone(), &path).body(body.to_vec());
             if let Some(kind) = kind {
                 request = request.header("content-type", kind);
             }
-            app.user.send(request).await
+            caller.send(request).await
         };
         for kind in [
             None,

@@ -9,10 +9,13 @@ mod docs;
 mod files;
 mod gateway;
 mod inbound;
+mod keys;
 mod kill;
 mod media;
 mod refusals;
 mod roles;
+#[path = "../common/sealed_rows.rs"]
+mod sealed_rows;
 mod shutdown;
 mod stage;
 mod support;

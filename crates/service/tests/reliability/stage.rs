@@ -89,7 +89,7 @@ impl Stage {
             std::fs::create_dir(replica.machine().data()).unwrap();
             std::fs::copy(&keyring, replica.machine().data().join("keyring.json")).unwrap();
         }
-        let sealer = Sealer::Local(Arc::new(Keyring::open(&keyring).unwrap()));
+        let sealer = Sealer::local(Keyring::open(&keyring).unwrap());
         let mut people = Vec::new();
         for number in 0..ACCOUNTS {
             people.push(signed_in(&sim, &pool, &sealer, USER, number, FRIENDS).await);

@@ -224,20 +224,23 @@ pub async fn delete(db: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error
 pub struct Credentials {
     /// The sealed token.
     pub bot_token: String,
+    /// Names the token, however it is sealed; changes when it is replaced.
+    pub version: String,
     /// Whether it may send.
     pub is_active: bool,
     /// Settings of its owner.
     pub settings: Option<Value>,
 }
 
+/// The name of a token. Its envelope gives it, until the token is sealed anew, which keeps the name beside the new envelope.
+const VERSION: &str = "CASE WHEN token_envelope = md5(bot_token) THEN token_version ELSE md5(bot_token) END";
+
 /// Reads what opening a bot needs.
 pub async fn credentials(pool: &PgPool, id: Uuid) -> Result<Option<Credentials>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT bot_token, COALESCE(is_active, FALSE) AS is_active, settings FROM telegram_bots WHERE id = $1",
-    )
-    .bind(id)
-    .fetch_optional(pool)
-    .await
+    let sql = format!(
+        "SELECT bot_token, {VERSION} AS version, COALESCE(is_active, FALSE) AS is_active, settings FROM telegram_bots WHERE id = $1"
+    );
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await
 }
 
 /// Bots that should be owned and that no living worker owns.
@@ -255,15 +258,15 @@ pub async fn unowned(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
 
 /// Marks a bot whose token Telegram refuses, with event and log. Returns false, and marks nothing, when the token was replaced
 /// meanwhile.
-pub async fn mark_revoked(pool: &PgPool, id: Uuid, sealed_token: &str, reason: &str) -> Result<bool, sqlx::Error> {
+pub async fn mark_revoked(pool: &PgPool, id: Uuid, version: &str, reason: &str) -> Result<bool, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let marked: Option<(i32, i64)> = sqlx::query_as(
+    let marked: Option<(i32, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "UPDATE telegram_bots SET status = 'token_revoked', is_active = FALSE, status_reason = $3,
              status_changed_at = now()
-         WHERE id = $1 AND bot_token = $2 AND status = 'active' RETURNING user_id, telegram_bot_id",
-    )
+         WHERE id = $1 AND {VERSION} = $2 AND status = 'active' RETURNING user_id, telegram_bot_id"
+    )))
     .bind(id)
-    .bind(sealed_token)
+    .bind(version)
     .bind(reason)
     .fetch_optional(&mut *tx)
     .await?;
@@ -281,11 +284,8 @@ pub async fn mark_revoked(pool: &PgPool, id: Uuid, sealed_token: &str, reason: &
         tx.commit().await?;
         return Ok(true);
     }
+    let sql = format!("SELECT COALESCE((SELECT {VERSION} = $2 FROM telegram_bots WHERE id = $1), TRUE)");
     let same_token: bool =
-        sqlx::query_scalar("SELECT COALESCE((SELECT bot_token = $2 FROM telegram_bots WHERE id = $1), TRUE)")
-            .bind(id)
-            .bind(sealed_token)
-            .fetch_one(&mut *tx)
-            .await?;
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(id).bind(version).fetch_one(&mut *tx).await?;
     Ok(same_token)
 }

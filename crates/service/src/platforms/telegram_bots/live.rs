@@ -22,7 +22,7 @@ pub struct LiveBot {
     pub id: Uuid,
     pub token: SecretString,
     pub shared: Arc<Shared>,
-    /// The sealed token: names the credentials that are in use.
+    /// Names the credentials that are in use.
     version: String,
     /// When Telegram last accepted the token.
     proven: Mutex<Option<Instant>>,
