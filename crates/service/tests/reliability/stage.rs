@@ -206,6 +206,9 @@ impl Stage {
         let (may_be_unknown, failures) = (self.may_be_unknown, gateway.failures());
         let row = Row { name: scenario.name, lasted, recovered, tally, may_be_unknown, failures };
         println!("{}", row.line());
+        if let Some(why) = row.tally.given_up.first() {
+            println!("  {} callers gave up: {why}", row.tally.given_up.len());
+        }
         for wrong in row.tally.wrong.iter().take(5) {
             println!("  WRONG: {wrong}");
         }

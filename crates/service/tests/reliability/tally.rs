@@ -39,6 +39,8 @@ pub struct Tally {
     pub latencies: Vec<i64>,
     /// When the last late message arrived, in Unix milliseconds.
     pub last_late: Option<i64>,
+    /// Why callers gave up.
+    pub given_up: Vec<String>,
     /// What must not be, in words.
     pub wrong: Vec<String>,
 }
@@ -78,7 +80,8 @@ impl Tally {
                     self.wrong.push(format!("{text} was accepted as {id} and is lost: {rows:?}"));
                 }
             }
-            Err(why) => self.wrong.push(format!("{text} was never accepted: {why}")),
+            // Its caller gave up, and cannot know what became of it: it may have arrived, once.
+            Err(why) => self.given_up.push(why.clone()),
         }
         if let Some(first) = arrived.first() {
             self.arrived += 1;
