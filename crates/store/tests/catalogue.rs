@@ -10,6 +10,7 @@ use testdb::TestDb;
 const DEVIATIONS: [(Difference, &str, &str); 48] = {
     use Difference::{Extra, Missing};
     const SEALED: &str = "A sealed envelope is wider than the token.";
+    const ANEW: &str = "The name of a token whose envelope was replaced.";
     const ONCE: &str = "One owner for each bot, account and session: two would fight over it.";
     const STATE: &str = "The state of a sender, why, and since when: a boolean cannot tell them apart.";
     const NAME: &str = "What the platform calls it.";
@@ -29,6 +30,8 @@ const DEVIATIONS: [(Difference, &str, &str); 48] = {
         ),
         (Extra, "column telegram_bots.status_reason text", STATE),
         (Extra, "column telegram_bots.telegram_bot_id bigint not null", ONCE),
+        (Extra, "column telegram_bots.token_envelope text", ANEW),
+        (Extra, "column telegram_bots.token_version text", ANEW),
         (
             Extra,
             "constraint telegram_bots_status_check CHECK ((status = ANY (ARRAY['active'::text, 'token_revoked'::text, 'off'::text])))",
