@@ -294,8 +294,11 @@ impl Pass {
         self.circuit.failed(self.round);
     }
 
-    /// It takes long by its nature: others need not wait until it is proven.
+    /// It takes long by its nature: others need not wait until it is proven. So what it was to find out has to be known by now.
     pub fn takes_long(&mut self) {
+        if std::mem::take(&mut self.is_probe) {
+            self.circuit.is_well();
+        }
         self.circuit.leave(self);
         self.is_counted = false;
     }
@@ -377,6 +380,19 @@ mod tests {
         assert_eq!(circuit.state(), State::HalfOpen);
         circuit.enter().unwrap().worked();
         assert_eq!(circuit.state(), State::Closed);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_probe_that_takes_long() {
+        let circuit = Circuit::sender(RULE);
+        fail(&circuit, 3);
+        let mut pass = probe(&circuit);
+        pass.takes_long();
+        assert_eq!(circuit.state(), State::Closed);
+        drop(circuit.enter().unwrap());
+        pass.failed();
+        fail(&circuit, 2);
+        assert_eq!(circuit.state(), State::Open, "its failure counts like any other");
     }
 
     #[test]

@@ -49,9 +49,12 @@ impl Gates {
 }
 
 impl Passage {
-    /// The message has files: it takes its time by its nature.
+    /// The message has files: it takes its time by its nature. Where it was a probe, that the platform answers was asked before.
     pub fn takes_long(&mut self) {
         self.sender.takes_long();
+        if let Some(server) = &mut self.server {
+            server.takes_long();
+        }
     }
 
     /// It finds out whether sender or server work again.
