@@ -85,13 +85,7 @@ impl Service {
     }
 
     fn launch<'a>(&'a self, folder: &'a Path) -> Launch<'a> {
-        Launch {
-            binary: &self.binary,
-            folder,
-            log: &self.log,
-            bot_api: self.bot_api,
-            environment: &self.environment,
-        }
+        Launch { binary: &self.binary, folder, log: &self.log, bot_api: self.bot_api, environment: &self.environment }
     }
 
     /// The API of the service that runs, as another user.
