@@ -156,7 +156,8 @@ pub async fn retire(app: &App, caller: &Caller) -> Result<State> {
             Error::new(Code::KeysUnavailable, "The current key cannot be used at the moment.").with_source(problem)
         );
     }
-    let in_use = |detail: String| Err(Error::new(Code::KeysInUse, detail));
+    // Both pass by themselves.
+    let in_use = |detail: String| Err(Error::new(Code::KeysInUse, detail).with_retry_after(NOTICE));
     if before.left() > 0 {
         return in_use(format!(
             "{} rows are still sealed with other keys: wait until they are sealed anew.",
