@@ -163,7 +163,8 @@ pub async fn list(pool: &PgPool, filter: &BotFilter, slice: Slice) -> Result<Vec
     if let Some(before) = slice.before {
         sql.push(" AND b.id < ").push_bind(before);
     }
-    sql.push(" ORDER BY b.id DESC LIMIT ").push_bind(slice.rows);
+    // In the text, so that the server may keep the plan: it has to know how few rows are wanted.
+    sql.push(" ORDER BY b.id DESC LIMIT ").push(slice.rows);
     sql.build_query_as().fetch_all(pool).await
 }
 
