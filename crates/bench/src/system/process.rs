@@ -45,7 +45,11 @@ impl Launch<'_> {
         let log = File::options().create(true).append(true).open(self.log)?;
         let child = self
             .command(&["serve", "--roles", roles])
-            .env("INTEGRATIONS_HTTP__BIND", address.to_string())
+            // A process without the API tells of its health at an address of its own.
+            .env(
+                if roles == "worker" { "INTEGRATIONS_WORKER__BIND" } else { "INTEGRATIONS_HTTP__BIND" },
+                address.to_string(),
+            )
             .env("INTEGRATIONS_TELEGRAM__BOT_API_URL", format!("http://{}", self.bot_api))
             // One user makes all requests here.
             .env("INTEGRATIONS_LIMITS__USER_RPS", "0")
