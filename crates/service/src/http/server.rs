@@ -20,11 +20,12 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::drain::{Begun, Noting};
+use super::drain::Begun;
 use super::malformed::ExplainErrors;
 
 /// After the last answer, what a client still sends is read away up to this size and time: closing a connection with unread
@@ -124,12 +125,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, options
         tracing::debug!(cause = %error, "could not set TCP_NODELAY");
     }
     let begun = Begun::default();
+    let note = begun.clone();
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| note.came(bytes));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_time)
         .max_header_size(options.header_bytes)
         .serve_connection(
-            TokioIo::new(ExplainErrors::new(Noting::new(stream, begun.clone()))),
+            TokioIo::new(ExplainErrors::new(stream)),
             Routes { router, peer, begun: begun.clone(), draining: end.draining },
         );
     let (mut closing, mut told) = (false, false);

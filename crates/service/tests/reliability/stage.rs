@@ -85,7 +85,8 @@ impl Stage {
         let (apis, workers) = (replicas(Role::Api), replicas(Role::Worker));
         let token = apis[0].machine().token().await;
         let keyring = apis[0].machine().data().join("keyring.json");
-        for replica in apis.iter().skip(1).chain(&workers) {
+        // The first made its keys when it made the token.
+        for replica in apis[1..].iter().chain(&workers) {
             std::fs::create_dir(replica.machine().data()).unwrap();
             std::fs::copy(&keyring, replica.machine().data().join("keyring.json")).unwrap();
         }

@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn bounds_grow_and_lie_close() {
         assert!(BOUNDS_MS.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(BOUNDS_MS.windows(2).skip(4).take(52).all(|pair| pair[1] * 2 <= pair[0] * 3));
+        // Of a few milliseconds nobody wants to know a third, nor of days.
+        let (close, far) = (4, 24 * 3_600_000);
+        let matter = BOUNDS_MS.windows(2).filter(|pair| pair[0] >= close && pair[1] <= far);
+        assert!(matter.clone().count() > 30);
+        assert!(matter.clone().all(|pair| pair[1] * 2 <= pair[0] * 3), "{:?}", matter.collect::<Vec<_>>());
     }
 
     #[test]
