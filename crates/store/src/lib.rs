@@ -4,6 +4,7 @@
 //! - [`group`]: grouped commits;
 //! - [`messages`], [`delivery`], [`leases`]: what is sent, how it is claimed and finished, and by whom; [`changes`]: what is done with
 //!   it afterwards;
+//! - [`chats`]: where messages go;
 //! - [`tasks`]: background work; [`retention`]: what is removed after a while;
 //! - [`workers`], [`queues`]: what operators see; [`waits`]: what a message would wait for;
 //! - [`events`], [`logs`], [`audit`]: what happened; [`stats`]: how often and how fast;
@@ -14,6 +15,7 @@
 pub mod audit;
 pub mod broadcasts;
 pub mod changes;
+pub mod chats;
 pub mod db;
 pub mod delivery;
 pub mod events;

@@ -8,6 +8,7 @@ use std::{
 
 use platform::{Hold, Refusal, Verdict};
 use store::{
+    chats,
     delivery::{self, Look},
     leases::{self, Lease},
 };
@@ -300,7 +301,7 @@ impl Actor {
         let sender_id = self.lease.sender_id;
         let moved = async {
             self.context.senders.chat_moved(sender_id, from, to).await?;
-            delivery::migrate_chat(&self.context.pool, sender_id, from, to).await
+            chats::migrate(&self.context.pool, sender_id, from, to).await
         };
         if let Err(error) = moved.await {
             tracing::warn!(%error, "a chat could not be moved; its next message tries again");
@@ -363,7 +364,7 @@ impl Actor {
         let now = Instant::now();
         let (pool, sender_id) = (&self.context.pool, self.lease.sender_id);
         let written = match answer {
-            Ok(chat_id) => delivery::set_chat_id(pool, sender_id, &name, chat_id).await,
+            Ok(chat_id) => chats::resolved(pool, sender_id, &name, chat_id).await,
             Err(refusal) => match refusal.verdict {
                 Verdict::Fail | Verdict::Barred { .. } | Verdict::Migrated { .. } => {
                     delivery::fail_waiting(pool, messages, refusal.code, &refusal.description).await

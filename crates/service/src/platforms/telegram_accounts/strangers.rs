@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use platform::{Delivery, Refusal, Verdict};
 use sqlx::PgPool;
-use store::delivery;
+use store::{chats, delivery};
 use telegram::{accounts::waits, mtproto::Account};
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ impl Strangers {
         let mut is_read = self.is_read.lock().await;
         if !*is_read {
             let dialogs = account.dialogs(DIALOGS).await.map_err(|problem| super::refusal(&problem))?;
-            let reached = delivery::people_reached(&self.pool, self.account_id).await.map_err(|e| later(&e))?;
+            let reached = chats::people_reached(&self.pool, self.account_id).await.map_err(|e| later(&e))?;
             self.known().extend(dialogs.iter().map(|chat| chat.id.get()).chain(reached));
             *is_read = true;
         }
